@@ -1,0 +1,88 @@
+"""Proposals that hop out of a minimum: shake, shake a neighbourhood, relocate an atom. They cost no evaluation. Layer 1.
+
+All of them are functions of the noise they are handed.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from ..geometry import has_element, minimum_image, pair_distances
+from ..types import System
+from .environment import Environment, smooth_count
+from .networks import apply_head
+from .noise import to_direction, to_gumbel
+
+N_SITES = 32
+"""Candidate sites drawn for a relocated atom."""
+
+
+def shake(normals, positions, system: System, amplitude):
+    """Displaces every movable atom by normals `[n_atoms, 3]` times `amplitude` `[n_atoms]` length scales."""
+    moves = has_element(system) & system.movable
+    step = normals * (amplitude * system.length_scale)[:, None]
+    return jnp.where(moves[:, None], positions + step, positions)
+
+
+def shake_neighborhood(noise, normals, positions, system: System, amplitude, n_shaken: int):
+    """Displaces a movable atom, drawn by uniform `noise` `[n_atoms]`, and its nearest movable neighbours together."""
+    moves = has_element(system) & system.movable
+    center = jnp.argmax(jnp.where(moves, noise, -1.0))
+    offset = minimum_image(positions - positions[center][None, :], system.cell, system.pbc)
+    square = jnp.where(moves, jnp.sum(offset * offset, axis=1), jnp.inf)
+    n_shaken = min(n_shaken, positions.shape[0])
+    limit = -jax.lax.top_k(-square, n_shaken)[0][-1]
+    return jnp.where((square <= limit)[:, None], shake(normals, positions, system, amplitude), positions)
+
+
+def relocation_noise(n_atoms: int) -> tuple:
+    """Returns the shapes of the uniforms that `relocate` needs."""
+    return (n_atoms,), (N_SITES,), (N_SITES, 2), (N_SITES,)
+
+
+def relocate(noise, head, positions, system: System, surroundings: Environment, atom_temperature, site_temperature):
+    """Moves one weakly coordinated atom to a well coordinated site of the surface.
+
+    The atom is drawn by minus its coordination over `atom_temperature` (in neighbours) plus the head's score. Sites are
+    where a ray in a random direction from a random atom leaves the union of contact spheres (isolated clusters), or a
+    contact of a random atom that overlaps no other (periodic directions); they are drawn by coordination over
+    `site_temperature`.
+    """
+    n = positions.shape[0]
+    for_atom, for_origin, for_direction, for_site = noise
+    atoms = has_element(system)
+    score = apply_head(head, surroundings.features)[:, 0] - surroundings.coordination / atom_temperature
+    moved = jnp.argmax(jnp.where(atoms & system.movable, score + to_gumbel(for_atom), -jnp.inf))
+    others = atoms & (jnp.arange(n) != moved)
+    contact = system.radii + system.radii[moved]
+
+    origin = _draw_index(for_origin, others)
+    direction = to_direction(for_direction)
+    start = positions[origin]
+    reach = _exit(start, direction, positions, contact, others)
+    reach = jnp.where(jnp.any(system.pbc), contact[origin], reach)
+    sites = start + reach[:, None] * direction
+
+    ratio = pair_distances(sites, positions, system.cell, system.pbc) / contact[None, :]
+    near = jnp.where(others[None, :], smooth_count(ratio, 1.1, 0.4) - 6.0 * smooth_count(ratio, 0.6, 0.3), 0.0)
+    logits = jnp.sum(near, axis=1) / site_temperature + to_gumbel(for_site)
+    site = sites[jnp.argmax(logits)]
+    return jnp.where((jnp.arange(n) == moved)[:, None], site[None, :], positions)
+
+
+def _draw_index(uniform, allowed):
+    """Draws indices, one for each uniform, evenly among those `allowed` `[n]`."""
+    rank = jnp.cumsum(allowed.astype(jnp.int32))
+    wanted = jnp.floor(uniform * rank[-1].astype(uniform.dtype)).astype(jnp.int32)
+    return jnp.sum((rank[None, :] <= wanted[:, None]).astype(jnp.int32), axis=1)
+
+
+def _exit(start, direction, positions, contact, others):
+    """Returns how far along each ray the last contact sphere is left, `[N_SITES]`.
+
+    The ray meets the sphere of radius `contact` about an atom at the roots of `|offset + t direction|^2 = contact^2`.
+    """
+    offset = [start[:, a][:, None] - positions[:, a][None, :] for a in range(3)]
+    along = sum(offset[a] * direction[:, a][:, None] for a in range(3))
+    discriminant = along * along - sum(x * x for x in offset) + (contact * contact)[None, :]
+    leaves = -along + jnp.sqrt(jnp.maximum(discriminant, 0.0))
+    return jnp.max(jnp.where((discriminant > 0) & others[None, :], leaves, 0.0), axis=1)

@@ -1,0 +1,26 @@
+"""Small multilayer perceptrons whose last layer starts at zero, so that an untrained policy is the classical one. Layer 1."""
+
+import jax
+import jax.numpy as jnp
+
+HIDDEN = 16
+
+
+def init_head(key, n_inputs: int, n_outputs: int, dtype=jnp.float32) -> dict:
+    """Draws a head: LeCun-normal hidden layer, zero last layer (so its output is zero whatever it reads)."""
+    hidden = jax.random.normal(key, (n_inputs, HIDDEN), dtype) / float(n_inputs) ** 0.5
+    return {
+        "hidden_weights": hidden,
+        "hidden_bias": jnp.zeros((HIDDEN,), dtype),
+        "output_weights": jnp.zeros((HIDDEN, n_outputs), dtype),
+        "output_bias": jnp.zeros((n_outputs,), dtype),
+    }
+
+
+def apply_head(head: dict, features):
+    """Returns the outputs `[..., n_outputs]` of a head at features `[..., n_inputs]`."""
+    cast = {name: value.astype(features.dtype) for name, value in head.items()}
+    hidden = features @ cast["hidden_weights"]
+    hidden = jnp.tanh(hidden + jnp.broadcast_to(cast["hidden_bias"], hidden.shape))
+    output = hidden @ cast["output_weights"]
+    return output + jnp.broadcast_to(cast["output_bias"], output.shape)

@@ -1,0 +1,77 @@
+"""The heads that steer LearnedHop: what each reads, what each writes, and their untrained parameters. Layer 1.
+
+Every head's last layer starts at zero, so the untrained policy is the classical one it corrects.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from .environment import ATOM_FEATURES
+from .exchange import N_PAIR_FEATURES
+from .networks import init_head
+from .portfolio import ARMS, MOVES
+
+STEP_FEATURES = (
+    "log rms gradient",
+    "energy above run best",
+    "deforming",
+    "log steps taken",
+    "log inverse curvature",
+    "rejections",
+    "log n_atoms",
+    "budget used",
+)
+HOP_FEATURES = (
+    "energy change",
+    "energy above run best",
+    "energy above best",
+    "stall",
+    "log hops",
+    "log restarts",
+    "log n_atoms",
+    "mixed",
+    "periodic",
+    "budget used",
+    "arm deforms",
+    "last move was exchange",
+)
+STEP_OUTPUTS = ("log step", "log cap", "give up")
+HOP_OUTPUTS = ("accept", "log patience", "log amplitude", "log strength", *(f"move {name}" for name in MOVES))
+RESTART_OUTPUTS = (*(f"arm {name}" for name in ARMS), "log strength", "log exponent", "log spread")
+
+HEADS = {
+    "step": (len(STEP_FEATURES), len(STEP_OUTPUTS)),
+    "hop": (len(HOP_FEATURES), len(HOP_OUTPUTS)),
+    "restart": (len(HOP_FEATURES), len(RESTART_OUTPUTS)),
+    "shake": (len(ATOM_FEATURES), 1),
+    "relocate": (len(ATOM_FEATURES), 1),
+    "exchange": (N_PAIR_FEATURES, 1),
+}
+"""Name of each head: how many features it reads and how many outputs it writes."""
+
+FEATURES = {
+    "step": STEP_FEATURES,
+    "hop": HOP_FEATURES,
+    "restart": HOP_FEATURES,
+    "shake": ATOM_FEATURES,
+    "relocate": ATOM_FEATURES,
+    "exchange": tuple(f"pair {k}" for k in range(N_PAIR_FEATURES)),
+}
+"""The feature contract that a weights file is checked against."""
+
+
+def warm_start(seed: int = 0) -> dict:
+    """Returns parameters of all heads whose every output is zero: the classical policy."""
+    keys = jax.random.split(jax.random.PRNGKey(seed), len(HEADS))
+    return {name: init_head(key, *HEADS[name]) for key, name in zip(keys, HEADS, strict=True)}
+
+
+def count(system):
+    """Returns the log number of atoms over 5, `[]`."""
+    dtype = system.positions.dtype
+    return jnp.log(jnp.maximum(jnp.sum((system.species >= 0).astype(dtype)), 1.0)) / 5.0
+
+
+def squash(x):
+    """Returns `x` for small values and its signed logarithm for large ones."""
+    return jnp.sign(x) * jnp.log1p(jnp.abs(x))

@@ -1,0 +1,83 @@
+"""Runs many walkers of one optimizer on a JAX potential at once. Layer 1.
+
+Hops are rare and dear, ordinary steps frequent and cheap, and under `vmap` a branch costs what both its sides cost. So
+a rollout goes in windows: `window` evaluations for every walker, then one round of hops for those that asked for one.
+A walker that waits for its hop evaluates nothing, so what it does and what it counts is the same as alone.
+"""
+
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from .types import Optimizer, PotentialFn, System
+
+
+class Trace(NamedTuple):
+    """Records the walkers after each window, `[n_windows, n_walkers]`."""
+
+    n_evaluations: jax.Array
+    best_energy: jax.Array
+
+
+def start(optimizer: Optimizer, keys, systems: System, budget=jnp.inf):
+    """Returns the batched state of walkers with `keys` `[n_walkers, 2]` and systems whose arrays have a leading axis."""
+    return jax.vmap(lambda key, system: optimizer.init(key, system, budget))(keys, systems)
+
+
+@partial(jax.jit, static_argnames=("optimizer", "potential", "n_windows", "window"), donate_argnames="state")
+def rollout(optimizer: Optimizer, potential: PotentialFn, state, budget, target, *, n_windows: int, window: int = 8):
+    """Advances walkers by at most `n_windows * window` evaluations each.
+
+    Args:
+      optimizer: what proposes; hashed by identity, so build it once.
+      potential: energy and forces of one structure.
+      state: batched state, see `start`.
+      budget: `[]` int32, a walker stops when it has evaluated this often.
+      target: `[]` or `[n_walkers]` eV, a walker stops when it has evaluated an energy this low.
+      n_windows: number of windows.
+      window: evaluations between two rounds of hops.
+
+    Returns:
+      The state and the `Trace`.
+    """
+    target = jnp.broadcast_to(target, state.best_energy.shape)
+
+    def evaluate(state, target):
+        energy, forces = potential(state.positions, state.system)
+        new = optimizer.advance(state, energy, forces)
+        goes = ~state.pending & (state.n_evaluations < budget) & (state.best_energy > target)
+        return _where(goes, new, state)
+
+    def hop(state):
+        return _where(state.pending, optimizer.hop(state, None), state)
+
+    def one_window(state, _):
+        state = jax.lax.fori_loop(0, window, lambda _, s: jax.vmap(evaluate)(s, target), state)
+        if optimizer.hop is not None:
+            state = _hop_some(hop, state)
+        return state, Trace(state.n_evaluations, state.best_energy)
+
+    return jax.lax.scan(one_window, state, None, length=n_windows)
+
+
+def _hop_some(hop, state):
+    """Calls `hop` on a quarter of the walkers, those that wait for it first; the rare rest waits one window longer."""
+    n_walkers = state.pending.shape[0]
+    n_hops = max(1, min(n_walkers, -(-n_walkers // 4)))
+    _, chosen = jax.lax.top_k(state.pending.astype(jnp.int32), n_hops)
+    hopped = jax.vmap(hop)(jax.tree.map(lambda leaf: leaf[chosen], state))
+    back = jax.tree.map(
+        lambda leaf, new: leaf.at[chosen].set(new, unique_indices=True),
+        state._replace(system=None),
+        hopped._replace(system=None),
+    )
+    return back._replace(system=state.system)
+
+
+def _where(condition, new, old):
+    """Selects between two states; what both share (the system) is left alone."""
+    system = old.system
+    chosen = jax.tree.map(lambda a, b: jnp.where(condition, a, b), new._replace(system=None), old._replace(system=None))
+    return chosen._replace(system=system)
