@@ -6,14 +6,42 @@ import jax.numpy as jnp
 from .types import System
 
 
+def dual_vectors(vectors, periodic):
+    """Returns rows `[3, 3]` whose products with a position are its fractional coordinates along periodic directions.
+
+    The pseudo-inverse of the periodic cell vectors: open directions, whatever the cell says there, give zero rows.
+
+    Args:
+      vectors: `[3, 3]` cell vectors with open directions zeroed.
+      periodic: `[3]` 1 where periodic, else 0, in the dtype of the vectors.
+    """
+    overlap = [[sum(vectors[a, c] * vectors[b, c] for c in range(3)) for b in range(3)] for a in range(3)]
+    for a in range(3):
+        overlap[a][a] = overlap[a][a] + (1.0 - periodic[a])
+    cofactor = [
+        [
+            overlap[(b + 1) % 3][(a + 1) % 3] * overlap[(b + 2) % 3][(a + 2) % 3]
+            - overlap[(b + 1) % 3][(a + 2) % 3] * overlap[(b + 2) % 3][(a + 1) % 3]
+            for b in range(3)
+        ]
+        for a in range(3)
+    ]
+    determinant = sum(overlap[0][b] * cofactor[b][0] for b in range(3))
+    return (
+        jnp.stack(
+            [jnp.stack([sum(cofactor[a][b] * vectors[b, c] for b in range(3)) for c in range(3)]) for a in range(3)]
+        )
+        / determinant
+    )
+
+
 def minimum_image(displacements, cell, pbc):
     """Returns displacements `[..., 3]` reduced to the nearest periodic image by rounding fractional coordinates.
 
     Exact for distances up to half the smallest cell height; open directions are left alone.
     """
-    safe_cell = jnp.where(pbc[:, None], cell, jnp.eye(3, dtype=cell.dtype))
-    fractional = displacements @ jnp.linalg.inv(safe_cell)
-    return displacements - (jnp.round(fractional) * pbc) @ safe_cell
+    vectors, dual = _periodic_vectors(cell, pbc)
+    return displacements - jnp.round(displacements @ dual.T) @ vectors
 
 
 def pair_distances(here, there, cell, pbc):
@@ -21,17 +49,31 @@ def pair_distances(here, there, cell, pbc):
 
     Written so that the long axes stay innermost: an `[n, n, 3]` array costs several times as much.
     """
-    safe_cell = jnp.where(pbc[:, None], cell, jnp.eye(3, dtype=cell.dtype))
-    inverse = jnp.linalg.inv(safe_cell)
+    vectors, dual = _periodic_vectors(cell, pbc)
     components = [there[:, a][None, :] - here[:, a][:, None] for a in range(3)]
-    turns = [jnp.round(sum(components[b] * inverse[b, a] for b in range(3))) * pbc[a] for a in range(3)]
-    nearest = [components[a] - sum(turns[b] * safe_cell[b, a] for b in range(3)) for a in range(3)]
+    turns = [jnp.round(sum(components[b] * dual[a, b] for b in range(3))) for a in range(3)]
+    nearest = [components[a] - sum(turns[b] * vectors[b, a] for b in range(3)) for a in range(3)]
     return jnp.sqrt(sum(x * x for x in nearest))
+
+
+def _periodic_vectors(cell, pbc):
+    """Returns the cell vectors with open directions zeroed, and their duals, each `[3, 3]`."""
+    periodic = pbc.astype(cell.dtype)
+    vectors = cell * periodic[:, None]
+    return vectors, dual_vectors(vectors, periodic)
 
 
 def has_element(system: System):
     """Returns `[n_atoms]` bool: rows that are atoms, not padding and not rows of a cell filter."""
     return system.species >= 0
+
+
+def container_radius(system: System):
+    """Returns the radius `[]` of a sphere of twice the close-packed volume of the atoms, which touch at their radii."""
+    dtype = system.positions.dtype
+    diameters = jnp.where(has_element(system), 2.0 * system.radii, 0.0)
+    volume = jnp.sum(diameters**3) / jnp.sqrt(jnp.asarray(2.0, dtype))
+    return (2.0 * volume * 3.0 / (4.0 * jnp.pi)) ** (1.0 / 3.0)
 
 
 def random_start(key, system: System):
@@ -45,11 +87,9 @@ def random_start(key, system: System):
     dtype = system.positions.dtype
     atoms = has_element(system)
     draw = jax.random.uniform(key, (n, 4), dtype)
-    volume = jnp.sum(jnp.where(atoms, (2.0 * system.radii) ** 3, 0.0)) / jnp.sqrt(jnp.asarray(2.0, dtype))
-    radius = (2.0 * volume * 3.0 / (4.0 * jnp.pi)) ** (1.0 / 3.0)
     normal = jax.scipy.special.ndtri(jnp.clip(draw[:, :3], 1e-6, 1.0 - 1e-6))
     direction = normal / jnp.linalg.norm(normal, axis=1, keepdims=True)
-    sphere = direction * (radius * draw[:, 3:] ** (1.0 / 3.0))
+    sphere = direction * (container_radius(system) * draw[:, 3:] ** (1.0 / 3.0))
     fixed = jnp.any(atoms & ~system.movable)
     periodic = jnp.all(system.pbc)
     displaced = system.positions + 0.7 * system.length_scale * normal

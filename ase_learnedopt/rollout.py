@@ -21,12 +21,16 @@ class Trace(NamedTuple):
     best_energy: jax.Array
 
 
+@partial(jax.jit, static_argnames=("optimizer",))
 def start(optimizer: Optimizer, keys, systems: System, budget=jnp.inf):
-    """Returns the batched state of walkers with `keys` `[n_walkers, 2]` and systems whose arrays have a leading axis."""
+    """Returns the batched state of walkers with `keys` `[n_walkers, 2]` and systems whose arrays have a leading axis.
+
+    budget: `[]` evaluations that each walker may use, infinity if unknown.
+    """
     return jax.vmap(lambda key, system: optimizer.init(key, system, budget))(keys, systems)
 
 
-@partial(jax.jit, static_argnames=("optimizer", "potential", "n_windows", "window"), donate_argnames="state")
+@partial(jax.jit, static_argnames=("optimizer", "potential", "n_windows", "window"))
 def rollout(optimizer: Optimizer, potential: PotentialFn, state, budget, target, *, n_windows: int, window: int = 8):
     """Advances walkers by at most `n_windows * window` evaluations each.
 
@@ -50,13 +54,10 @@ def rollout(optimizer: Optimizer, potential: PotentialFn, state, budget, target,
         goes = ~state.pending & (state.n_evaluations < budget) & (state.best_energy > target)
         return _where(goes, new, state)
 
-    def hop(state):
-        return _where(state.pending, optimizer.hop(state, None), state)
-
     def one_window(state, _):
         state = jax.lax.fori_loop(0, window, lambda _, s: jax.vmap(evaluate)(s, target), state)
         if optimizer.hop is not None:
-            state = _hop_some(hop, state)
+            state = _hop_some(optimizer.hop, state)
         return state, Trace(state.n_evaluations, state.best_energy)
 
     return jax.lax.scan(one_window, state, None, length=n_windows)
@@ -67,7 +68,11 @@ def _hop_some(hop, state):
     n_walkers = state.pending.shape[0]
     n_hops = max(1, min(n_walkers, -(-n_walkers // 4)))
     _, chosen = jax.lax.top_k(state.pending.astype(jnp.int32), n_hops)
-    hopped = jax.vmap(hop)(jax.tree.map(lambda leaf: leaf[chosen], state))
+
+    def hop_if_pending(state):
+        return _where(state.pending, hop(state, None), state)
+
+    hopped = jax.vmap(hop_if_pending)(jax.tree.map(lambda leaf: leaf[chosen], state))
     back = jax.tree.map(
         lambda leaf, new: leaf.at[chosen].set(new, unique_indices=True),
         state._replace(system=None),

@@ -36,7 +36,7 @@ class System(NamedTuple):
 class Neighbors(NamedTuple):
     """Lists the neighbours of every atom in rows of equal length; made on the host for systems too big for n x n."""
 
-    index: jax.Array  # [n_atoms, n_neighbors] int32, equal to n_atoms where a row has no further neighbour
+    index: jax.Array  # type: ignore[assignment]  # [n_atoms, n_neighbors] int32, equal to n_atoms where a row has no further neighbour
     shift: jax.Array  # [n_atoms, n_neighbors, 3] integer-valued, cell vectors to add to the neighbour's position
 
 
@@ -79,11 +79,14 @@ class OptimizerState(Protocol):
 class Optimizer(NamedTuple):
     """Proposes geometries, one per evaluation of energy and forces.
 
-    init: (key, system, budget) -> state; budget [] is the number of evaluations the run may use, infinity if unknown.
-    update: (state, energy [], forces [n_atoms, 3]) -> state, ready for the next evaluation.
-    advance: same as update but may leave `state.pending` true.
-    hop: (state, neighbors or None) -> state with `pending` false; None for optimizers that never hop. Drivers call it
-      only where `pending` is true.
+    `init`: (key, system, budget) -> state; budget [] is the number of evaluations the run may use, infinity if unknown.
+
+    `update`: (state, energy [], forces [n_atoms, 3]) -> state, ready for the next evaluation.
+
+    `advance`: same as update but may leave `state.pending` true.
+
+    `hop`: (state, neighbors or None) -> state with `pending` false; None for optimizers that never hop. Drivers call it
+    only where `pending` is true.
     """
 
     init: Callable
@@ -92,5 +95,5 @@ class Optimizer(NamedTuple):
     hop: Callable | None
 
 
-PotentialFn = Callable[[jax.Array, System], tuple[jax.Array, jax.Array]]
-"""(positions [n_atoms, 3], system) -> (energy [] eV, forces [n_atoms, 3] eV/Angstrom)."""
+PotentialFn = Callable[..., tuple[jax.Array, jax.Array]]
+"""(positions [n_atoms, 3], system, neighbors=None) -> (energy [] eV, forces [n_atoms, 3] eV/Angstrom)."""

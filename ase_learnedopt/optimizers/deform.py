@@ -1,7 +1,7 @@
 """The deformation a relaxation may start on: a confining form about the centroid that rounds or flattens a cluster.
 
-Layer 1. The objective becomes `E + strength * eps * sum_i ((x_i - c)^T M (x_i - c) / sigma^2)^(p / 2)` after the two-phase
-local searches of Locatelli & Schoen, Comput. Optim. Appl. 21, 55 (2002), with the centroid form in place of a pair term
+Layer 1. The objective becomes `E + strength * eps * sum_i ((x_i - c)^T M (x_i - c) / sigma^2)^(p / 2)` after the
+two-phase local searches of Locatelli & Schoen, Comput. Optim. Appl. 21, 55 (2002), with a centroid form for a pair term
 (they agree for p = 2, where `sum_i |x_i - c|^2 = (1/n) sum_{i<j} r_ij^2`). Periodic systems are never deformed.
 """
 

@@ -12,7 +12,7 @@ from ..geometry import has_element, pair_distances
 from ..types import Neighbors, System
 
 RADII = (1.1, 1.35, 1.8)
-"""Where the smooth counts of the per-atom features begin to fall, in contact distances; the first is *the* coordination."""
+"""Where the smooth counts of the features begin to fall, in contact distances; the first is the coordination."""
 ATOM_FEATURES = (
     "coordination / 12",
     "count to 1.85 contacts / 18",
@@ -50,7 +50,9 @@ def environment(positions, system: System, neighbors: Neighbors | None = None) -
     unlike = jnp.sum(jnp.where(other != system.species[:, None], near, 0.0), axis=1) * weight
     strain = jnp.sum(jnp.where(near > 0, near * (ratio - 1.0), 0.0), axis=1) * weight
     place = _place(positions, system, atoms)
-    mean_radius = jnp.sum(jnp.where(atoms, system.radii, 0.0)) / jnp.maximum(jnp.sum(atoms.astype(positions.dtype)), 1.0)
+    mean_radius = jnp.sum(jnp.where(atoms, system.radii, 0.0)) / jnp.maximum(
+        jnp.sum(atoms.astype(positions.dtype)), 1.0
+    )
     features = jnp.stack(
         [
             coordination / 12.0,

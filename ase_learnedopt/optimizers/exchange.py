@@ -17,6 +17,8 @@ from .networks import apply_head
 from .noise import to_gumbel, to_normal
 
 N_PAIR_FEATURES = 7
+NOISE = 0.3
+"""Standard deviation, in energy scales, of what the model leaves unexplained."""
 MAX_SITES = 64
 """Pairs are scored among at most this many atoms, drawn anew at each exchange."""
 
@@ -34,11 +36,12 @@ def init_model(dtype) -> ExchangeModel:
 
 
 def observe(model: ExchangeModel, features, energy_change, where) -> ExchangeModel:
-    """Adds one exchange with pair `features` `[N_PAIR_FEATURES]` and `energy_change` `[]` in energy scales, if `where`."""
+    """Adds, if `where`, an exchange with `features` `[N_PAIR_FEATURES]` and `energy_change` `[]` in energy scales."""
     features = jnp.where(where, features, 0.0)
     energy_change = jnp.where(where, jnp.clip(energy_change, -5.0, 5.0), 0.0)
     return ExchangeModel(
-        model.precision + features[:, None] * features[None, :], model.response + features * energy_change
+        model.precision + features[:, None] * features[None, :] / NOISE**2,
+        model.response + features * energy_change / NOISE**2,
     )
 
 

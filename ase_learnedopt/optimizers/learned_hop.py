@@ -5,74 +5,32 @@ exchange, a relocation or a shake proposes the next start (Metropolis acceptance
 J. Phys. Chem. A 101, 5111, 1997); after too many hops without a new best, a fresh start whose kind a bandit chooses.
 """
 
-from dataclasses import dataclass
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 
 from ..geometry import has_element, random_start
-from ..types import HOP, MINIMUM, RESTART, STEP, Optimizer, System
+from ..types import HOP, MINIMUM, RESTART, STEP, Optimizer
 from .base import common_fields, compose, record
 from .deform import Deformation, deformation_value_and_gradient
 from .environment import environment
-from .exchange import N_PAIR_FEATURES, ExchangeModel, exchange, exchange_noise, init_model, observe
+from .exchange import N_PAIR_FEATURES, exchange, exchange_noise, init_model, observe
+from .hop_state import LearnedHopConfig, LearnedHopState, hop_features, patience, step_features
 from .moves import relocate, relocation_noise, shake, shake_neighborhood
 from .networks import apply_head
 from .noise import to_gumbel, to_normal, uniforms
-from .policy import count, squash, warm_start
-from .portfolio import EXCHANGE, MOVES, PLAY_NOISE, SHAKE, Portfolio, found, init_portfolio, is_cluster, is_mixed, move_logits, play
-from .relax import RelaxState, relax_init, relax_step
-
-
-@dataclass(frozen=True)
-class LearnedHopConfig:
-    """Sets the constants of the classical policy, in length scales and energy scales."""
-
-    memory: int = 6  # curvature pairs kept
-    tolerance: float = 0.02  # rms gradient of a minimum
-    max_relax_steps: int = 300
-    maxstep: float = 0.25  # longest move of one atom in a relaxation
-    inverse_curvature: float = 0.01  # of a fresh relaxation
-    max_deform_steps: int = 60
-    deform_tolerance: float = 0.5  # rms gradient that ends a deformation
-    deform_start: float = 5.0  # the user's own start is deformed only above this rms gradient
-    kT: float = 0.4
-    shake: float = 0.4
-    neighborhood: int = 8  # atoms shaken together in periodic systems
-    patience: float = 50.0  # hops without a new best of the run, then restart
-    atom_temperature: float = 0.5  # in neighbours
-    site_temperature: float = 0.5  # in neighbours
-    exchange_temperature: float = 0.3
-
-
-class LearnedHopState(NamedTuple):
-    """Carries a run; the first eight fields are those of every optimizer."""
-
-    system: System
-    positions: jax.Array  # [n_atoms, 3]
-    best_positions: jax.Array  # [n_atoms, 3]
-    best_energy: jax.Array  # []
-    n_evaluations: jax.Array  # [] int32
-    event: jax.Array  # [] int32
-    pending: jax.Array  # [] bool
-    key: jax.Array
-    budget: jax.Array  # [] evaluations, infinity if unknown
-    relax: RelaxState
-    deforming: jax.Array  # [] bool
-    deformation: Deformation
-    strength_factor: jax.Array  # [] on the deformation of this hop
-    n_hops: jax.Array  # [] int32
-    n_restarts: jax.Array  # [] int32
-    current_positions: jax.Array  # [n_atoms, 3] the accepted minimum
-    current_energy: jax.Array  # [] eV, infinity before the first minimum of a run
-    run_best: jax.Array  # [] eV, lowest minimum since the restart
-    stall: jax.Array  # [] int32, hops since run_best fell
-    move: jax.Array  # [] int32, the last move made
-    gave_up: jax.Array  # [] bool, the relaxation was abandoned before its minimum
-    portfolio: Portfolio
-    exchange: ExchangeModel
-    pair_features: jax.Array  # [N_PAIR_FEATURES] of the last exchange
+from .policy import warm_start
+from .portfolio import (
+    EXCHANGE,
+    MOVES,
+    PLAY_NOISE,
+    SHAKE,
+    found,
+    init_portfolio,
+    is_cluster,
+    move_logits,
+    play,
+)
+from .relax import relax_init, relax_step
 
 
 def learned_hop(params: dict | None = None, config: LearnedHopConfig | None = None) -> Optimizer:
@@ -115,8 +73,10 @@ def _init(config, params, key, system, budget):
         exchange=init_model(dtype),
         pair_features=jnp.zeros((N_PAIR_FEATURES,), dtype),
     )
-    correction = apply_head(params["restart"], _hop_features(state, jnp.zeros((), dtype), config))
-    portfolio, deformation = play(uniforms(key_arm, dtype, *PLAY_NOISE), state.portfolio, system, correction)
+    correction = apply_head(params["restart"], hop_features(state, jnp.zeros((), dtype), config))
+    portfolio, deformation = play(
+        uniforms(key_arm, dtype, *PLAY_NOISE), state.portfolio, system, correction, explore=False
+    )
     return state._replace(portfolio=portfolio, deformation=deformation, deforming=deformation.strength > 0)
 
 
@@ -153,12 +113,14 @@ def _advance(config, params, state, energy, forces):
     fresh = relax_init(state.positions, state.relax.inverse_curvature, config.memory)
     relax = jax.tree.map(lambda new, old: jnp.where(turned, new, old), fresh, state.relax)
     size = rms(gradient)
-    outputs = apply_head(params["step"], _step_features(state, relax, size, value, deforming))
+    outputs = apply_head(params["step"], step_features(state, relax, size, value, deforming))
     cap = config.maxstep * system.length_scale * jnp.exp(outputs[1])
     relax, proposal = relax_step(relax, state.positions, value, gradient, cap, jnp.exp(outputs[0]))
 
     exhausted = relax.n_steps >= config.max_relax_steps
-    minimum = ~deforming & ((size < config.tolerance) | exhausted)
+    minimum = ~deforming & (
+        (size < jnp.where(is_cluster(system), config.tolerance, config.other_tolerance)) | exhausted
+    )
     # The untrained head gives up on nothing: its logit must first overcome ten.
     gave_up = ~minimum & ~deforming & (outputs[2] > 10.0)
     pending = minimum | gave_up
@@ -173,51 +135,6 @@ def _advance(config, params, state, energy, forces):
     )
 
 
-def _step_features(state, relax, size, value, deforming):
-    dtype = state.positions.dtype
-    system = state.system
-    above = (value - jnp.where(jnp.isfinite(state.run_best), state.run_best, value)) / system.energy_scale
-    curvature = relax.inverse_curvature * system.energy_scale / system.length_scale**2
-    return jnp.stack(
-        [
-            jnp.log(size + 1e-6) / 5.0,
-            squash(above) / 3.0,
-            deforming.astype(dtype),
-            jnp.log1p(relax.n_steps.astype(dtype)) / 4.0,
-            jnp.log(curvature + 1e-9) / 5.0,
-            relax.n_rejected.astype(dtype),
-            count(system),
-            state.n_evaluations.astype(dtype) / state.budget,
-        ]
-    )
-
-
-def _hop_features(state, change, config):
-    dtype = state.positions.dtype
-    system = state.system
-
-    def above(reference):
-        gap = (state.relax.value - reference) / system.energy_scale
-        return squash(jnp.where(jnp.isfinite(gap), gap, 0.0)) / 3.0
-
-    return jnp.stack(
-        [
-            squash(change) / 3.0,
-            above(state.run_best),
-            above(state.best_energy),
-            state.stall.astype(dtype) / config.patience,
-            jnp.log1p(state.n_hops.astype(dtype)) / 5.0,
-            jnp.log1p(state.n_restarts.astype(dtype)) / 3.0,
-            count(system),
-            is_mixed(system).astype(dtype),
-            jnp.any(system.pbc).astype(dtype),
-            state.n_evaluations.astype(dtype) / state.budget,
-            (state.deformation.strength > 0).astype(dtype),
-            (state.move == EXCHANGE).astype(dtype),
-        ]
-    )
-
-
 def _hop(config, params, state, neighbors):
     """Judges the minimum just reached and proposes the next start: a hop from the accepted minimum, or a fresh one."""
     key, key_noise, key_start = jax.random.split(state.key, 3)
@@ -229,7 +146,7 @@ def _hop(config, params, state, neighbors):
     for_accept, noise = noise[0], noise[1:]
     for_hop, for_play = noise[: -len(PLAY_NOISE)], noise[-len(PLAY_NOISE) :]
     state, outputs = _judge(config, params, state._replace(key=key), for_accept)
-    ends = state.stall.astype(dtype) >= config.patience * jnp.exp(outputs[1])
+    ends = state.stall.astype(dtype) >= patience(config, state.system) * jnp.exp(outputs[1])
     hopped = _propose(config, params, state, for_hop, outputs, neighbors)
     restarted = _restart(params, config, state, for_play, key_start)
     state = jax.tree.map(lambda new, old: jnp.where(ends, new, old), restarted, hopped)
@@ -243,8 +160,10 @@ def _judge(config, params, state, noise):
     energy = state.relax.value
     first = ~jnp.isfinite(state.current_energy)
     change = jnp.where(first, 0.0, (energy - state.current_energy) / scale)
-    outputs = apply_head(params["hop"], _hop_features(state, change, config))
-    tolerated = config.kT * (outputs[0] - jnp.log(noise))  # Metropolis: a rise of kT times minus log of a uniform
+    outputs = apply_head(params["hop"], hop_features(state, change, config))
+    tolerated = jnp.where(is_cluster(state.system), config.kT, config.other_kT) * (
+        outputs[0] - jnp.log(noise)
+    )  # Metropolis: a rise of kT times minus log of a uniform
     accepted = (first | (change <= jnp.maximum(tolerated, 0.0))) & ~state.gave_up
     better = (energy < state.run_best - 1e-3 * scale) & ~state.gave_up
     exchanged = (state.move == EXCHANGE) & ~state.gave_up & ~first
@@ -267,23 +186,25 @@ def _propose(config, params, state, noise, outputs, neighbors):
     surroundings = environment(positions, system, neighbors)
     move = jnp.argmax(move_logits(system) + outputs[4:] + to_gumbel(for_move)).astype(jnp.int32)
     normals = to_normal(for_shake)
-    amplitude = config.shake * jnp.exp(outputs[2] + apply_head(params["shake"], surroundings.features)[:, 0])
-    shaken = shake(normals, positions, system, amplitude)
-    local = shake_neighborhood(for_center, normals, positions, system, amplitude, config.neighborhood)
+    deformed = (state.deformation.strength > 0) & is_cluster(system)
+    steering = jnp.exp(outputs[2] + apply_head(params["shake"], surroundings.features)[:, 0])
+    shaken = shake(normals, positions, system, steering * jnp.where(deformed, config.shake, config.plain_shake))
+    local = shake_neighborhood(
+        for_center, normals, positions, system, steering * config.local_shake, config.neighborhood
+    )
     temperatures = config.atom_temperature, config.site_temperature
     moved = relocate(for_relocation, params["relocate"], positions, system, surroundings, *temperatures)
     swapped, pair = exchange(
         for_exchange, params["exchange"], state.exchange, positions, system, surroundings, config.exchange_temperature
     )
     proposals = jnp.stack([shaken, local, moved, swapped])
-    deforms = (move == SHAKE) & (state.deformation.strength > 0) & is_cluster(system)
     return state._replace(
         positions=proposals[move],
         event=jnp.full((), HOP, jnp.int32),
         n_hops=state.n_hops + 1,
         move=move,
         pair_features=pair,
-        deforming=deforms,
+        deforming=(move == SHAKE) & deformed,
         strength_factor=jnp.exp(outputs[3]),
     )
 
@@ -291,8 +212,8 @@ def _propose(config, params, state, noise, outputs, neighbors):
 def _restart(params, config, state, noise, key):
     """Returns the state after a fresh start of a kind the portfolio chose."""
     dtype = state.positions.dtype
-    correction = apply_head(params["restart"], _hop_features(state, jnp.zeros((), dtype), config))
-    portfolio, deformation = play(noise, state.portfolio, state.system, correction)
+    correction = apply_head(params["restart"], hop_features(state, jnp.zeros((), dtype), config))
+    portfolio, deformation = play(noise, state.portfolio, state.system, correction, explore=True)
     nothing = jnp.full((), jnp.inf, dtype)
     return state._replace(
         positions=random_start(key, state.system),

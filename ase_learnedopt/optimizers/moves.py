@@ -1,6 +1,6 @@
-"""Proposals that hop out of a minimum: shake, shake a neighbourhood, relocate an atom. They cost no evaluation. Layer 1.
+"""Proposals that hop out of a minimum: shake, shake a neighbourhood, relocate an atom. Layer 1.
 
-All of them are functions of the noise they are handed.
+They cost no evaluation. All of them are functions of the noise they are handed.
 """
 
 import jax

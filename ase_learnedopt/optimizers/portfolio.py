@@ -1,4 +1,4 @@
-"""A portfolio of ways to hop, and the bandit that chooses among them at every restart by what they found so far. Layer 1."""
+"""A portfolio of ways to hop, and the bandit that chooses among them at every restart by what they found. Layer 1."""
 
 from typing import NamedTuple
 
@@ -11,26 +11,27 @@ from .deform import Deformation, ellipsoid
 from .noise import to_gumbel, to_normal
 
 ARMS = ("compact", "plain", "ellipsoid")
-STRENGTH = (3.2, 0.0, 3.2)
+STRENGTH = (2.2, 0.0, 2.2)
 EXPONENT = (4.0, 4.0, 4.0)
 SPREAD = (0.0, 0.0, 0.3)
 """Deformation of each arm: strength in energy scales, exponent, spread of the log axes of a random ellipsoid."""
-PRIOR_ONE_ELEMENT = (0.75, 0.125, 0.125)
-PRIOR_MIXED = (0.1, 0.8, 0.1)
-"""Probability of each arm before anything was found. Compact deformation finds LJ38 ten times sooner and core-shell
-mixed clusters two to four times later, hence two rows."""
+STRENGTH_SPREAD = 0.4
+"""Spread of the log strength from restart to restart: LJ31 wants less than LJ38."""
+PRIOR_ONE_ELEMENT = (0.8, 0.08, 0.12)
+PRIOR_MIXED = (0.15, 0.25, 0.6)
+"""Probability of each arm before anything was found: round pulls suit clusters of one element, core-shell ones less."""
 
 SHAKE, LOCAL, RELOCATE, EXCHANGE = range(4)
 MOVES = ("shake", "local", "relocate", "exchange")
 MOVE_WEIGHTS = {
     "cluster": (0.3, 0.0, 0.7, 0.0),
-    "mixed cluster": (0.2, 0.0, 0.4, 0.4),
+    "mixed cluster": (0.2, 0.0, 0.3, 0.5),
     "bulk": (0.0, 1.0, 0.0, 0.0),
     "mixed bulk": (0.0, 0.6, 0.0, 0.4),
     "surface": (0.1, 0.4, 0.5, 0.0),
     "mixed surface": (0.1, 0.3, 0.4, 0.2),
 }
-"""Share of each move (shake, local, relocate, exchange); `surface` is anything with fixed atoms or some open direction."""
+"""Share of each move (shake, local, relocate, exchange); `surface`: with fixed atoms, or open in some directions."""
 
 
 class Portfolio(NamedTuple):
@@ -61,20 +62,22 @@ def move_logits(system: System):
     """Returns the log weights `[len(MOVES)]` of the moves for this kind of system."""
     dtype = system.positions.dtype
     bulk = jnp.all(system.pbc) & ~jnp.any(has_element(system) & ~system.movable)
-    row = jnp.where(is_cluster(system), 0, jnp.where(bulk, 2, 4)) + is_mixed(system).astype(jnp.int32)
+    kind = jnp.where(is_cluster(system), 0, jnp.where(bulk, 2, 4)).astype(jnp.int32)
+    row = kind + is_mixed(system).astype(jnp.int32)
     weights = jnp.asarray(list(MOVE_WEIGHTS.values()), dtype)[row]
     return jnp.log(jnp.maximum(weights, 1e-9))
 
 
-PLAY_NOISE = (len(ARMS),), (9,)
+PLAY_NOISE = (len(ARMS),), (10,)
 """Shapes of the uniforms that `play` needs."""
 
 
-def play(noise, portfolio: Portfolio, system: System, correction) -> tuple[Portfolio, Deformation]:
+def play(noise, portfolio: Portfolio, system: System, correction, explore) -> tuple[Portfolio, Deformation]:
     """Chooses an arm and draws its deformation.
 
     An arm is drawn from its prior, less how far its lowest energy lies above the lowest of all (in energy scales, at
     most 4), plus `correction[:n_arms]`; the rest of `correction` scales strength, exponent and spread by its `exp`.
+    Where not `explore` (the first play of a run), the most likely arm is taken.
     """
     dtype = system.positions.dtype
     for_arm, for_shape = noise
@@ -82,15 +85,17 @@ def play(noise, portfolio: Portfolio, system: System, correction) -> tuple[Portf
     lowest = jnp.min(portfolio.lowest)
     behind = jnp.where(jnp.isfinite(portfolio.lowest), (portfolio.lowest - lowest) / system.energy_scale, 0.0)
     logits = jnp.log(prior) - jnp.clip(behind, 0.0, 4.0) + correction[: len(ARMS)]
-    arm = jnp.argmax(logits + to_gumbel(for_arm)).astype(jnp.int32)
+    arm = jnp.argmax(logits + jnp.where(explore, to_gumbel(for_arm), 0.0)).astype(jnp.int32)
     scale = jnp.exp(correction[len(ARMS) :])
-    strength = jnp.asarray(STRENGTH, dtype)[arm] * scale[0] * is_cluster(system).astype(dtype)
-    shape = ellipsoid(to_normal(for_shape), jnp.asarray(SPREAD, dtype)[arm] * scale[2])
+    normals = to_normal(for_shape)
+    luck = jnp.where(explore, jnp.exp(STRENGTH_SPREAD * normals[9]), 1.0)
+    strength = jnp.asarray(STRENGTH, dtype)[arm] * scale[0] * luck * is_cluster(system).astype(dtype)
+    shape = ellipsoid(normals[:9], jnp.asarray(SPREAD, dtype)[arm] * scale[2])
     deformation = Deformation(strength, jnp.asarray(EXPONENT, dtype)[arm] * scale[1], shape)
     return portfolio._replace(arm=arm), deformation
 
 
 def found(portfolio: Portfolio, energy) -> Portfolio:
     """Credits the arm being played with a minimum of `energy` `[]` eV."""
-    mine = jnp.arange(len(ARMS)) == portfolio.arm
+    mine = jnp.arange(len(ARMS), dtype=jnp.int32) == portfolio.arm
     return portfolio._replace(lowest=jnp.where(mine, jnp.minimum(portfolio.lowest, energy), portfolio.lowest))

@@ -1,0 +1,6 @@
+"""The ASE edge: optimizer classes and calculators. Layer 3, the only code below the search that imports ase."""
+
+from .learned_hop import LearnedHop
+from .optimizer import LearnedOptimizer
+
+__all__ = ["LearnedHop", "LearnedOptimizer"]

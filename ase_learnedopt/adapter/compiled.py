@@ -1,0 +1,130 @@
+"""Compiled functions of an optimizer, shared by all objects that use the same one. Layer 3.
+
+Everything runs in double precision inside a local context: no global flag of jax is changed. A call of a compiled
+function costs some four microseconds for every array that goes in or comes out, more than a small system's arithmetic,
+so a state travels as one vector of float64, in which its integers are exact. The vector begins with what the host
+reads: the next positions `[3 * n_atoms]`, the event, and whether a hop is pending.
+"""
+
+import math
+from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+QUICK = {"xla_backend_optimization_level": 0}
+"""How to compile what is called rarely: a third less time to compile, and no slower for small systems."""
+
+
+class Policy(NamedTuple):
+    """Names an optimizer: `optimizer(params)` returns it; `params` are arrays, `config` is compiled in."""
+
+    build: Callable
+    params: Any
+    config: Hashable
+
+
+class Compiled(NamedTuple):
+    """Holds the compiled functions; each but `length` returns the state as a vector."""
+
+    init: Callable  # (params, key, system, budget)
+    advance: Callable  # (params, state, observation): positions, gradient and energy, in one vector [6 * n_atoms + 1]
+    hop: Callable  # (params, state, n_atoms, neighbors); n_atoms is compiled in
+    length: Callable  # as init: the length of a state of this size
+
+
+def double_precision() -> AbstractContextManager:
+    """Returns a context in which jax computes in float64, on this thread only."""
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(True)
+    from jax.experimental import enable_x64  # type: ignore[attr-defined]  # where it was before jax 0.8
+
+    return enable_x64(True)
+
+
+@lru_cache(maxsize=1)
+def host_device():
+    """Returns the processor, where one step of one structure is quickest; None where jax is kept from it."""
+    try:
+        return jax.local_devices(backend="cpu")[0]
+    except RuntimeError:
+        return None
+
+
+class Layout(NamedTuple):
+    """Says how a tree of arrays lies in one vector; hashable."""
+
+    structure: Any
+    shapes: tuple[tuple[int, ...], ...]
+
+
+def flatten(tree) -> tuple[np.ndarray, Layout]:
+    """Returns the arrays of a tree as one vector of float64, and their layout."""
+    leaves, structure = jax.tree.flatten(tree)
+    arrays = [np.asarray(leaf, float) for leaf in leaves]
+    vector = np.concatenate([array.reshape(-1) for array in arrays]) if arrays else np.zeros(0)
+    return vector, Layout(structure, tuple(array.shape for array in arrays))
+
+
+def unflatten(vector, layout: Layout):
+    """Returns the tree that `flatten` laid out."""
+    values, begin = [], 0
+    for shape in layout.shapes:
+        end = begin + math.prod(shape)
+        values.append(vector[begin:end].reshape(shape))
+        begin = end
+    return jax.tree.unflatten(layout.structure, values)
+
+
+@lru_cache(maxsize=64)
+def compile_policy(build: Callable, config: Hashable, params_layout: Layout) -> Compiled:
+    """Returns the compiled functions of `build(., config)`; sizes are compiled as they come.
+
+    Their parameters come as the vector that `params_layout` describes, for the same reason as the state.
+    """
+    layouts: dict[int, Any] = {}  # n_atoms: the structure of the state
+
+    def optimizer(params):
+        return build(unflatten(params, params_layout), config)
+
+    def pack(state):
+        n_atoms = state.positions.shape[0]
+        layouts[n_atoms] = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
+        parts = [state.positions, state.event, state.pending, *jax.tree.leaves(state)]
+        return jnp.concatenate([part.astype(state.positions.dtype).reshape(-1) for part in parts])
+
+    def unpack(vector, n_atoms):
+        leaves, structure = jax.tree.flatten(layouts[n_atoms])
+        values, begin = [], 3 * n_atoms + 2
+        for leaf in leaves:
+            end = begin + math.prod(leaf.shape)
+            values.append(vector[begin:end].reshape(leaf.shape).astype(leaf.dtype))
+            begin = end
+        return jax.tree.unflatten(structure, values)
+
+    def init(params, key, system, budget):
+        return pack(optimizer(params).init(key, system, budget))
+
+    def advance(params, vector, observation):
+        n_atoms = observation.shape[0] // 6
+        positions, gradient = observation[:-1].reshape(2, n_atoms, 3)
+        # The positions reached, not those proposed: constraints may have projected the move.
+        state = unpack(vector, n_atoms)._replace(positions=positions)
+        return pack(optimizer(params).advance(state, observation[-1], -gradient))
+
+    def hop(params, vector, n_atoms, neighbors):
+        return pack(optimizer(params).hop(unpack(vector, n_atoms), neighbors))
+
+    def length(*args):
+        return jax.eval_shape(init, *args).shape[0]
+
+    return Compiled(
+        jax.jit(init, compiler_options=QUICK),
+        jax.jit(advance),
+        jax.jit(hop, static_argnums=2, compiler_options=QUICK),
+        length,
+    )

@@ -1,0 +1,75 @@
+"""LearnedHop as an ASE optimizer: the default search of this package. Layer 3."""
+
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from ..optimizers.learned_hop import LearnedHopConfig, learned_hop
+from ..optimizers.networks import head_shapes
+from ..optimizers.policy import FEATURES, HEADS
+from ..weights_io import load_weights, shapes
+from .compiled import Policy
+from .optimizer import LearnedOptimizer
+
+
+class LearnedHop(LearnedOptimizer):
+    """Searches by deformed relaxations, relaxations and hops, then relaxes the best structure to `fmax`.
+
+    Args:
+      atoms: Atoms, or a filter around them; with `max_hops=0` anything that ASE's optimizers take.
+      weights: name of shipped weights, path of a weights file, or None for the untrained, classical policy.
+      config: constants of the classical policy.
+      **kwargs: see `LearnedOptimizer`.
+
+    Example:
+      >>> opt = LearnedHop(atoms, seed=0, trajectory="opt.traj")
+      >>> opt.run(fmax=0.05, steps=5000)
+      >>> opt.best_energy, opt.status, len(opt.minima)
+    """
+
+    def __init__(
+        self,
+        atoms,
+        restart=None,
+        logfile="-",
+        trajectory=None,
+        append_trajectory: bool = False,
+        *,
+        weights: str | Path | None = "learned_hop",
+        config: LearnedHopConfig | None = None,
+        **kwargs,
+    ):
+        self.weights = "none" if weights is None else str(weights)
+        self._params, trained = _load(self.weights)
+        self._config = config or trained
+        super().__init__(atoms, restart, logfile, trajectory, append_trajectory, **kwargs)
+
+    def _search_policy(self) -> Policy:
+        config = self._config
+        if self._given_maxstep is not None:
+            config = replace(config, maxstep=self._given_maxstep / self.length_scale)
+        return Policy(learned_hop, self._params, config)
+
+    def _settings(self) -> str:
+        return f"weights {self.weights}, {super()._settings()}"
+
+    def todict(self) -> dict:
+        """Returns what describes the run in a trajectory: plain numbers and strings."""
+        return {**super().todict(), "weights": self.weights}
+
+
+def _load(weights: str) -> tuple[dict, LearnedHopConfig]:
+    """Returns parameters and the constants they were trained with."""
+    # Untrained, only the shapes matter: the heads' last layers are zero, so the others are never read.
+    untrained = {
+        name: {key: np.zeros(shape, np.float32) for key, shape in head_shapes(*sizes).items()}
+        for name, sizes in HEADS.items()
+    }
+    if weights == "none":
+        return untrained, LearnedHopConfig()
+    params, card = load_weights(weights, expect={"features": FEATURES, "shapes": shapes(untrained)})
+    known = {field.name for field in fields(LearnedHopConfig)}
+    if not set(card["config"]) <= known:
+        raise ValueError(f"weights {weights}: this version knows no constants {sorted(set(card['config']) - known)}")
+    return params, LearnedHopConfig(**card["config"])

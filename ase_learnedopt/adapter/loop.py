@@ -1,0 +1,231 @@
+"""ASE's loop around the two stages: steps, log, convergence, and how a run begins and ends. Layer 3."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from ase.optimize.optimize import DEFAULT_MAX_STEPS, Optimizer
+from ase.parallel import broadcast
+
+from . import checks
+from .convert import Rows
+from .restart_file import RestartFile
+from .stages import SEARCH, Room, Stages
+
+
+class TwoStageRun(Optimizer):
+    """Runs a search, then a relaxation, one evaluation a step. `LearnedOptimizer` gives it all it needs."""
+
+    seed: int
+    length_scale: float
+    energy_scale: float
+    status: str | None
+    _running: bool
+    _finished: bool
+    _watched: bool
+    _rows: Rows
+    _stages: Stages
+    _limits: checks.Limits
+    _restart_file: RestartFile
+    _run_start: int  # step at which the run began whose budget is being spent
+    _resumed: bool  # whether the next run continues one that a restart file left unfinished
+    _awaiting: Any  # [n_dofs], the geometry that was evaluated last or is to be next; None before
+    _evaluated: bool  # whether `_energy` and `_gradient` belong to it
+    _left_at: Any  # [n_dofs], where the last run left the atoms; None before
+
+    fmax: Any
+
+    def _set_stages(self) -> None:
+        """Sets `_rows`, scales and fresh `_stages`."""
+        raise NotImplementedError
+
+    def _datafy(self, nsteps: int) -> dict:
+        """Returns all that a restart needs."""
+        raise NotImplementedError
+
+    def run(self, fmax: float = 0.05, steps: int = DEFAULT_MAX_STEPS) -> bool:  # type: ignore[override]
+        """Runs until the search has ended and the forces are below `fmax`, at most `steps` further evaluations.
+
+        Returns:
+          Whether all forces are below `fmax`.
+
+        Raises:
+          ValueError: no calculator, atoms on top of each other, an evaluation that is not finite.
+        """
+        checks.require_run(fmax, steps)
+        self.fmax = fmax
+        converged = False
+        for evaluated in self._iterate(steps, watched=False):
+            converged = evaluated
+        return bool(converged)
+
+    def irun(self, fmax: float = 0.05, steps: int = DEFAULT_MAX_STEPS) -> Iterator[bool]:  # type: ignore[override]
+        """Runs as a generator that yields, after each evaluation, whether the run has converged."""
+        checks.require_run(fmax, steps)
+        self.fmax = fmax
+        return self._iterate(steps, watched=True)
+
+    def _iterate(self, steps: int, watched: bool) -> Iterator[bool]:
+        """Runs; `watched`: someone else may change the atoms between two steps."""
+        self._begin(steps)
+        self._watched = watched
+        converged = False
+        try:
+            for converged in self._loop():
+                yield converged
+        except GeneratorExit:  # the caller has seen enough
+            self._left_at = self.optimizable.get_x()
+            raise
+        except KeyboardInterrupt:
+            self._end("interrupted", restore=True)
+            raise
+        except Exception:
+            self._end(None, restore=True)
+            raise
+        finally:
+            self._running = False
+        self._finish(converged)
+
+    def _loop(self) -> Iterator[bool]:
+        """Does what ASE's `Dynamics.irun` does, but asks for a gradient twice only where it may have changed."""
+        gradient = self.optimizable.get_gradient()
+        if self.nsteps == 0:
+            self.log(gradient)
+            if self.trajectory is None or self._traj_is_empty():
+                self.call_observers()
+        converged = self.gradient_converged(gradient)
+        yield converged
+        while not (converged or self._has_ended()):
+            self.step()
+            self.nsteps += 1
+            gradient = self.optimizable.get_gradient()
+            self.log(gradient)
+            self.call_observers()
+            if self.observers:
+                gradient = self.optimizable.get_gradient()
+            converged = self.gradient_converged(gradient)
+            yield converged
+
+    def _begin(self, steps: int) -> None:
+        """Checks the input, and takes the atoms to where the last run or the restart file wants them."""
+        x = self.optimizable.get_x()
+        checks.require_ready(self._rows, x)
+        if not self._resumed:
+            self._run_start = self.nsteps
+        if self._left_at is not None and not np.array_equal(self._left_at, x):
+            evaluations = self._stages.n_evaluations
+            self._set_stages()  # the atoms were moved by someone else: a new start
+            self._stages.n_evaluations = evaluations
+            self._awaiting = None
+        self.max_steps = self.nsteps + steps
+        self._unbounded = steps >= DEFAULT_MAX_STEPS
+        self._search_until = self.max_steps - reserve(self.max_steps - self._run_start)
+        wanted = self._stages.back_to_search(x) if not self._resumed and steps > 0 else None
+        if wanted is None:
+            wanted = self._awaiting
+        if wanted is not None and not np.array_equal(wanted, x):
+            self._move_to(wanted)
+        elif wanted is None:
+            self._awaiting, self._evaluated = x, False
+        self._started, self._start_step = time.monotonic(), self.nsteps
+        self.status, self._running, self._resumed, self._finished = None, True, False, False
+
+    def step(self) -> None:
+        """Absorbs the evaluation of the present geometry and moves to the next one."""
+        x = self.optimizable.get_x()
+        if not (self._evaluated and np.array_equal(x, self._awaiting)):
+            self._awaiting, self._evaluated = x, False
+            self._take(self.optimizable.get_gradient())
+        elif self._watched or self.observers:
+            self._energy, self._gradient = float(self.optimizable.get_value()), self.optimizable.get_gradient()
+        room = Room(np.inf, np.inf, self._time_is_up(0.9))
+        if not self._unbounded:
+            room = room._replace(search=self._search_until - self.nsteps, total=self.max_steps - self.nsteps)
+        self._move_to(self._stages.propose(x, self._energy, self._gradient, self.seed, room))
+        if self._restart_file.due:
+            self._restart_file.write(self._datafy(self.nsteps + 1))
+
+    def _move_to(self, x: np.ndarray) -> None:
+        self.optimizable.set_x(x)
+        self._awaiting, self._evaluated = self.optimizable.get_x(), False
+
+    def _take(self, gradient: np.ndarray, energy: float | None = None) -> None:
+        """Counts the evaluation at the present geometry once, and refuses what is not finite."""
+        if self._evaluated:
+            return
+        energy = self.optimizable.get_value() if energy is None else energy
+        checks.require_finite(self._rows, energy, gradient, self._stages.n_evaluations + 1)
+        self._energy, self._gradient, self._evaluated = float(energy), gradient, True
+        self._stages.record(self._awaiting, self._energy)
+
+    def gradient_converged(self, gradient: np.ndarray) -> bool:
+        """Returns whether all forces are below `fmax`; False while a search runs."""
+        if self._running:
+            self._take(gradient)
+            if self._stages.stage == SEARCH:
+                return False
+        return super().gradient_converged(gradient)
+
+    def log(self, gradient: np.ndarray) -> None:
+        """Writes ASE's line, with the stage, the hops and the best energy at its end when there is a search."""
+        energy, fmax = self.optimizable.get_value(), self.optimizable.gradient_norm(gradient)
+        name, clock = type(self).__name__, time.strftime("%H:%M:%S")
+        searches, stages = self._stages.searches, self._stages
+        if self.nsteps == 0:
+            extra = f"  {'stage':>6} {'hops':>5} {'best':>15}" if searches else ""
+            self.logfile.write(
+                f"{' ' * len(name)}  {'Step':>4} {'Time':>8} {'Energy':>15}  {'fmax':>12}{extra}"
+                f"  (until fmax < {self.fmax:g} eV/A; {self._settings()})\n"
+            )
+        line = f"{name}:  {self.nsteps:3d} {clock} {energy:15.6f} {fmax:15.6f}"
+        if searches:
+            line += f"  {stages.stage:>6} {stages.n_hops:5d} {min(energy, stages.best_energy):15.6f}"
+        self.logfile.write(line + "\n")
+        if self._running:
+            self._take(gradient, energy)
+
+    def _settings(self) -> str:
+        return f"seed {self.seed}, length scale {self.length_scale:.4g} A, energy scale {self.energy_scale:.4g} eV"
+
+    def _has_ended(self) -> bool:
+        """Whether steps or time are used up, or the one step left is kept for a return to where the atoms are."""
+        left = self.max_steps - self.nsteps
+        returning = self._stages.searches and self._stages.stage != SEARCH and self._start_step < self.nsteps
+        there = self._evaluated and self._energy <= self._stages.best_energy
+        return left <= 0 or (left == 1 and returning and there) or self._time_is_up(1.0)
+
+    def _time_is_up(self, share: float) -> bool:
+        """Whether another step would go beyond this share of the wall time."""
+        if self._limits.walltime is None:
+            return False
+        elapsed = time.monotonic() - self._started
+        per_step = elapsed / max(self.nsteps - self._start_step + 1, 1)
+        return bool(broadcast(elapsed + per_step > share * self._limits.walltime, 0, self.comm))
+
+    def _finish(self, converged: bool) -> None:
+        """Says what ended the run."""
+        status = "walltime" if self._time_is_up(1.0) else "budget"
+        if converged:
+            search_end = self._stages.search_end
+            status = "converged" if search_end in (None, "max_hops") else search_end
+            self._stages.found(self._awaiting, self._energy, again=False)
+        self._run_start, self._finished = self.nsteps, True
+        self._end(status, restore=self._stages.searches and not converged)
+
+    def _end(self, status: str | None, restore: bool) -> None:
+        """Leaves everything in order; `restore` takes the atoms to the best structure."""
+        self.status, self._running = status, False
+        self._restart_file.write(self._datafy(self.nsteps))
+        best = self._stages.best_x
+        there = self._evaluated and self._energy <= self._stages.best_energy
+        if restore and self._rows.has_objective and best is not None and not there:
+            self.optimizable.set_x(best)
+        self._left_at = self.optimizable.get_x()
+
+
+def reserve(budget: int) -> int:
+    """Returns the evaluations kept for the relaxation at the end, of which the last is for a return to the best."""
+    if budget < 2:
+        return 0
+    return min(max(20, min(budget // 20, 100)), budget // 2)

@@ -1,0 +1,101 @@
+"""One optimizer at work on one structure, in the shape of ASE's coming `OptimizerMethod`. Layer 3.
+
+`update` absorbs an evaluation, `compute_step` says where to go from a point, `datafy` and `undatafy` make it data and
+back, exactly. ASE's shape has no energy and no hops, so `update` takes the energy too and `hop` stands beside it.
+"""
+
+import jax
+import numpy as np
+
+from ..types import Neighbors, System
+from .compiled import Policy, compile_policy, double_precision, flatten, host_device
+from .convert import to_rows
+
+HOST_NEIGHBORS_ABOVE = 300
+"""Atoms above which hops read neighbour rows made on the host instead of all pairs."""
+NEIGHBOR_CONTACTS = 2.3
+"""Reach of the surroundings that hops look at, in contact distances."""
+
+
+class LearnedMethod:
+    """Holds the state of one optimizer and its proposal."""
+
+    def __init__(self, policy: Policy, system: System, n_dofs: int, key: np.ndarray, budget: float):
+        self._prepare(policy, system, n_dofs)
+        with double_precision():
+            inputs = jax.device_put((key, system, np.asarray(budget, float)), host_device())
+            self._take(self._functions.init(self._params, *inputs))
+
+    def _prepare(self, policy: Policy, system: System, n_dofs: int) -> None:
+        params, layout = flatten(policy.params)
+        self._functions = compile_policy(policy.build, policy.config, layout)
+        self._system, self._n_dofs, self._size = system, n_dofs, len(system.species)
+        with double_precision():
+            self._params = jax.device_put(params, host_device())
+
+    def _take(self, state) -> None:
+        # One assignment, so that an interrupt leaves either the old or the new state.
+        self._state = state, np.asarray(state)
+
+    @property
+    def event(self) -> int:
+        """Returns what the last call did, see `types`."""
+        return int(self._state[1][3 * self._size])
+
+    @property
+    def pending(self) -> bool:
+        """Returns whether `hop` must be called before `compute_step`."""
+        return bool(self._state[1][3 * self._size + 1])
+
+    def update(self, x: np.ndarray, gradient: np.ndarray, energy: float) -> None:
+        """Absorbs the evaluation at `x` `[n_dofs]`: `gradient` likewise in eV/Angstrom, `energy` in eV."""
+        observation = np.zeros(6 * self._size + 1)
+        observation[: len(x)] = x
+        observation[3 * self._size : 3 * self._size + len(x)] = gradient
+        observation[-1] = energy
+        with double_precision():
+            self._take(self._functions.advance(self._params, self._state[0], observation))
+
+    def hop(self) -> None:
+        """Proposes a new start, where one is pending."""
+        neighbors = self._neighbors()
+        with double_precision():
+            self._take(self._functions.hop(self._params, self._state[0], self._size, neighbors))
+
+    def compute_step(self, x: np.ndarray) -> np.ndarray:
+        """Returns the move `[n_dofs]` from `x` to the next geometry to evaluate."""
+        return self._state[1][: self._n_dofs] - x
+
+    def _neighbors(self) -> Neighbors | None:
+        """Returns the neighbour rows of the last geometry where all pairs are too many, or their nearest images few."""
+        from ..neighbors import n_images, neighbor_rows  # only hops pay for its imports
+
+        system = self._system
+        atoms = system.species >= 0
+        cutoff = NEIGHBOR_CONTACTS * 2.0 * float(system.radii[atoms].max())
+        small = self._n_dofs <= 3 * HOST_NEIGHBORS_ABOVE
+        if small and not any(n_images(system.cell, system.pbc, cutoff)):
+            return None
+        positions = to_rows(self._state[1][: self._n_dofs], self._size)
+        return neighbor_rows(positions, system.cell, system.pbc, cutoff, mask=atoms)
+
+    def datafy(self) -> dict:
+        """Returns the state as plain data."""
+        return {"state": self._state[1]}
+
+    @classmethod
+    def undatafy(cls, data: dict, policy: Policy, system: System, n_dofs: int) -> "LearnedMethod":
+        """Returns the method that `datafy` described.
+
+        Raises:
+          ValueError: the data belong to another optimizer.
+        """
+        method = cls.__new__(cls)
+        method._prepare(policy, system, n_dofs)
+        state = np.asarray(data["state"], float)
+        with double_precision():
+            length = method._functions.length(method._params, np.zeros(2, np.uint32), system, np.zeros(()))
+            if state.shape != (length,):
+                raise ValueError("the saved state belongs to another optimizer or version")
+            method._take(jax.device_put(state, host_device()))
+        return method

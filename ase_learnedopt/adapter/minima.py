@@ -1,0 +1,67 @@
+"""The distinct minima that one run has met. Layer 3.
+
+Told apart by energy and, for clusters, by the principal moments of the atoms, which neither rotation nor permutation
+of like atoms changes.
+"""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+
+@dataclass
+class Minimum:
+    """Describes one local minimum."""
+
+    energy: float  # eV
+    positions: np.ndarray  # [n_rows, 3] Angstrom
+    first_seen: int  # evaluation at which it was first reached
+    times_seen: int
+
+
+class Minima:
+    """Collects minima, merging what is the same within `window` eV."""
+
+    def __init__(self, window: float, rows: np.ndarray | None):
+        self.window = window
+        self._rows = rows  # [n_rows] bool, rows whose moments are compared; None: energies alone
+        self._records: list[Minimum] = []
+        self._energies = np.zeros(0)
+
+    def add(self, energy: float, positions: np.ndarray, evaluation: int, again: bool = True) -> Minimum:
+        """Records a minimum and returns its record; `again`: a minimum met before counts as met once more."""
+        for k in np.flatnonzero(np.abs(self._energies - energy) < self.window):
+            record = self._records[k]
+            if self._same(record.positions, positions):
+                record.times_seen += again
+                if energy < record.energy:
+                    record.energy, record.positions = energy, positions.copy()
+                    self._energies[k] = energy
+                return record
+        record = Minimum(energy, positions.copy(), evaluation, 1)
+        self._records.append(record)
+        self._energies = np.append(self._energies, energy)
+        return record
+
+    def _same(self, a: np.ndarray, b: np.ndarray) -> bool:
+        if self._rows is None:
+            return True
+        moments = self._moments(a)
+        return bool(np.max(np.abs(moments - self._moments(b))) <= 0.01 * np.max(moments))
+
+    def _moments(self, positions: np.ndarray) -> np.ndarray:
+        offset = positions[self._rows] - positions[self._rows].mean(axis=0)
+        return np.linalg.eigvalsh(offset.T @ offset)
+
+    def sorted(self) -> list[Minimum]:
+        """Returns the records, lowest energy first."""
+        return sorted(self._records, key=lambda record: record.energy)
+
+    def datafy(self) -> list[dict]:
+        """Returns the records in the order they were met, as plain data."""
+        return [asdict(record) for record in self._records]
+
+    def undatafy(self, data: list[dict]) -> None:
+        """Takes over what `datafy` returned."""
+        self._records = [Minimum(**record) for record in data]
+        self._energies = np.array([record.energy for record in self._records])

@@ -1,0 +1,177 @@
+"""The base of all learned ASE optimizers: its keywords, what it shows, and its restart files. Layer 3."""
+
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from ase.filters import UnitCellFilter
+from ase.optimize.optimize import RestartError
+
+from . import checks
+from .compiled import Policy
+from .convert import describe, resolve_scales
+from .loop import TwoStageRun
+from .minima import Minimum
+from .relaxation import RelaxationConfig, relaxation
+from .restart_file import RestartFile, read_restart
+from .stages import Stages
+
+FORMAT = "ase-learnedopt restart 1"
+
+
+class LearnedOptimizer(TwoStageRun):
+    """Searches with a learned policy, then relaxes the best structure to `fmax`; with `max_hops=0` only relaxes.
+
+    One step is one evaluation of energy and forces. A share of `steps` is kept for the relaxation, which starts when
+    the search has ended by any of its limits. After `run` the atoms hold the lowest structure found. On Ctrl-C the
+    atoms go to the lowest structure, `status` is set, the restart file written, and KeyboardInterrupt raised again.
+
+    Subclasses say what searches in `_search_policy`, and what relaxes in `_relax_policy`.
+
+    Args:
+      atoms: Atoms, or a filter; with `max_hops=0` anything that ASE's optimizers take.
+      restart: JSON file to write the state to and, where it exists, to continue from: the same path as uninterrupted.
+      logfile: file, name, '-' for standard output or None.
+      trajectory: name or open Trajectory.
+      append_trajectory: whether to append to an existing trajectory.
+      seed: of the random stream; None draws one, see the attribute `seed`.
+      max_hops: hops that end the search; 0: a local relaxation and no search.
+      target_energy: eV, energy that ends the search.
+      patience: hops without a new best that end the search.
+      walltime: seconds that one run may take.
+      length_scale: Angstrom, typical bond length; from the elements if None.
+      energy_scale: eV, typical bond energy; from the elements if None.
+      maxstep: Angstrom, longest move of one atom in a step of a relaxation. Default 0.2, but within a search a
+        quarter of the length scale. Hops are not steps.
+      **kwargs: `master`, `comm`, `loginterval` of ASE's base class.
+
+    Attributes:
+      status: what ended the last run: converged, target, patience, walltime, budget, interrupted; None before.
+      seed: the seed in use.
+      length_scale: Angstrom, in use.
+      energy_scale: eV, in use.
+
+    Raises:
+      ValueError: a keyword has an impossible value; nothing to optimize; hops asked of rows that are no atoms.
+      ase.optimize.optimize.RestartError: the restart file cannot be continued from.
+    """
+
+    def __init__(
+        self,
+        atoms,
+        restart: str | Path | None = None,
+        logfile: IO | str | Path | None = "-",
+        trajectory: Any = None,
+        append_trajectory: bool = False,
+        *,
+        seed: int | None = None,
+        max_hops: int | None = None,
+        target_energy: float | None = None,
+        patience: int | None = 200,
+        walltime: float | None = None,
+        length_scale: float | None = None,
+        energy_scale: float | None = None,
+        maxstep: float | None = None,
+        **kwargs,
+    ):
+        checks.require_positive(length_scale=length_scale, energy_scale=energy_scale, maxstep=maxstep)
+        self._limits = checks.Limits(max_hops, target_energy, patience, walltime)
+        self._given_scales, self._given_maxstep, self._given_seed = (length_scale, energy_scale), maxstep, seed
+        self.maxstep = self.defaults["maxstep"] if maxstep is None else maxstep
+        self.status: str | None = None
+        self._running = self._resumed = self._finished = self._watched = self._evaluated = False
+        self._run_start = 0
+        self._awaiting = self._left_at = None
+        super().__init__(atoms, restart, logfile, trajectory, append_trajectory, **kwargs)
+        self._restart_file = RestartFile(restart, self.comm.rank == 0)
+
+    def _search_policy(self) -> Policy | None:
+        """Returns what searches, None for a class that only relaxes."""
+        return None
+
+    def _relax_policy(self) -> Policy:
+        """Returns what relaxes the best structure, without hops."""
+        return Policy(relaxation, {"maxstep": self.maxstep}, RelaxationConfig())
+
+    @property
+    def best_energy(self) -> float:
+        """Returns the lowest energy evaluated, eV; infinity before the first evaluation."""
+        return self._stages.best_energy
+
+    @property
+    def minima(self) -> list[Minimum]:
+        """Returns the distinct local minima met, lowest energy first."""
+        return self._stages.minima.sorted()
+
+    @property
+    def n_hops(self) -> int:
+        """Returns the number of hops made."""
+        return self._stages.n_hops
+
+    @property
+    def n_evaluations(self) -> int:
+        """Returns the number of evaluations of energy and forces made."""
+        return self._stages.n_evaluations
+
+    def initialize(self) -> None:
+        """Starts afresh. Evaluates and moves nothing."""
+        self.seed = checks.resolve_seed(self._given_seed, self.comm)
+        self._set_stages()
+
+    def _set_stages(self) -> None:
+        self._rows = describe(self.atoms, self.optimizable)
+        self.length_scale, self.energy_scale = resolve_scales(self._rows, *self._given_scales)
+        search = None if self._limits.max_hops == 0 else self._search_policy()
+        if search is not None and not (self._rows.has_atoms and self._rows.has_objective):
+            raise ValueError(f"a {type(self.atoms).__name__} has no atoms that could hop: use max_hops=0 to relax it")
+        scales = (self.length_scale, self.energy_scale)
+        self._stages = Stages(self._rows, (search, self._relax_policy()), scales, self._limits)
+
+    def todict(self) -> dict[str, Any]:
+        """Returns what describes the run in a trajectory: plain numbers and strings."""
+        own = {"seed": self.seed, "length_scale": self.length_scale, "energy_scale": self.energy_scale}
+        return {**super().todict(), **own, **vars(self._limits)}
+
+    def _datafy(self, nsteps: int) -> dict:
+        stages = self._stages.datafy()
+        stages["n_evaluations"] -= int(self._evaluated)  # the awaited geometry will be evaluated again
+        return {
+            "format": FORMAT,
+            "optimizer": type(self).__name__,
+            "n_dofs": self._rows.n_dofs,
+            "seed": self.seed,
+            "scales": [self.length_scale, self.energy_scale],
+            "orig_cell": np.array(self.atoms.orig_cell) if isinstance(self.atoms, UnitCellFilter) else None,
+            "nsteps": nsteps,
+            "run_start": self._run_start,
+            "finished": self._finished,
+            "awaiting": self._awaiting,
+            "stages": stages,
+        }
+
+    def read(self) -> None:
+        """Continues from the restart file. Evaluates and moves nothing.
+
+        Raises:
+          RestartError: the file cannot be read, or is of another class or version.
+          ValueError: the file is of another size.
+        """
+        assert self.restart is not None
+        data = read_restart(self.restart)
+        name, n_dofs = type(self).__name__, self.optimizable.ndofs()
+        way_out = f"delete or rename {self.restart} to start afresh"
+        if not isinstance(data, dict) or data.get("format") != FORMAT or data.get("optimizer") != name:
+            raise RestartError(f"{self.restart} was not written by this version of {name}: {way_out}")
+        if data.get("n_dofs") != n_dofs:
+            sizes = f"{data['n_dofs'] / 3:g} atoms or rows, but there are {n_dofs / 3:g} here"
+            raise ValueError(f"{self.restart} is of {sizes}: {way_out}")
+        try:
+            self.seed, self._given_scales = data["seed"], tuple(data["scales"])
+            if data["orig_cell"] is not None and isinstance(self.atoms, UnitCellFilter):
+                self.atoms.orig_cell = data["orig_cell"]
+            self._set_stages()
+            self._stages.undatafy(data["stages"], self.optimizable.get_x())
+            self.nsteps, self._run_start, self._awaiting = data["nsteps"], data["run_start"], data["awaiting"]
+            self._resumed = not data["finished"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise RestartError(f"{self.restart} cannot be continued from ({error}): {way_out}") from error

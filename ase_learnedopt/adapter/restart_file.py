@@ -1,0 +1,54 @@
+"""Writes restart files so that a killed job never leaves half of one. Layer 3."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from ase.io.jsonio import decode, encode
+from ase.optimize.optimize import RestartError
+
+SHARE_OF_TIME = 0.1
+"""Share of a run that writing restart files may take; a resumed run repeats what came after the last one, exactly."""
+
+
+class RestartFile:
+    """Writes one file, as often as its share of time allows."""
+
+    def __init__(self, path: str | Path | None, master: bool):
+        self._path = Path(path) if path is not None and master else None
+        self._next = 0.0
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to write."""
+        return self._path is not None and time.monotonic() >= self._next
+
+    def write(self, data: dict) -> None:
+        """Replaces the file in one move by `data` as JSON."""
+        if self._path is None:
+            return
+        begin = time.monotonic()
+        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
+        try:
+            with temporary.open("w") as file:
+                file.write(encode(data))
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self._path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        end = time.monotonic()
+        self._next = end + (end - begin) / SHARE_OF_TIME
+
+
+def read_restart(path: str | Path) -> Any:
+    """Returns what was written.
+
+    Raises:
+      RestartError: it is not JSON.
+    """
+    try:
+        return decode(Path(path).read_text(), always_array=False)
+    except ValueError as error:
+        raise RestartError(f"{path} is damaged ({error}): delete or rename it to start afresh") from error

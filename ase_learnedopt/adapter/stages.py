@@ -1,0 +1,162 @@
+"""The two stages of a run: a search by hops, then a relaxation of the best structure. Layer 3.
+
+Knows nothing of ASE's loop: it takes an evaluation and says where to go next.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..types import HOP, MINIMUM, RESTART, System
+from .checks import Limits, key_from_seed
+from .compiled import Policy
+from .convert import Rows, to_rows, to_system
+from .method import LearnedMethod
+from .minima import Minima
+
+SEARCH, RELAX = "search", "relax"
+SAVED = (
+    "stage",
+    "search_end",
+    "n_hops",
+    "hops_since_best",
+    "lowest_minimum",
+    "n_evaluations",
+    "best_energy",
+    "best_x",
+)
+
+
+class Room(NamedTuple):
+    """Says what a run has left."""
+
+    search: float  # evaluations that the search may still use
+    total: float  # evaluations left in all
+    time_is_up: bool  # for the search
+
+
+class Stages:
+    """Holds the state of both stages, and what they have found.
+
+    Attributes:
+      stage: search or relax.
+      search_end: what ended the search: target, patience, max_hops, walltime or budget; None while it runs.
+      best_energy: eV, the lowest evaluated. best_x: `[n_dofs]` there.
+    """
+
+    def __init__(self, rows: Rows, policies: tuple[Policy | None, Policy], scales: tuple[float, float], limits: Limits):
+        self._rows, self._scales, self._limits = rows, scales, limits
+        self._search_policy, self._relax_policy = policies
+        clusters = rows.atoms is not None and rows.has_atoms and not rows.atoms.pbc.any()
+        self.minima = Minima(2e-3 * scales[1], rows.index >= 0 if clusters else None)
+        self.searches = self._search_policy is not None
+        self.stage = SEARCH if self.searches else RELAX
+        self.search_end: str | None = None
+        self.n_hops = self.hops_since_best = self.n_evaluations = 0
+        self.lowest_minimum = self.best_energy = float("inf")
+        self.best_x: np.ndarray | None = None
+        self._search: LearnedMethod | None = None
+        self._relax: LearnedMethod | None = None
+
+    def record(self, x: np.ndarray, energy: float) -> None:
+        """Counts an evaluation and keeps the lowest."""
+        self.n_evaluations += 1
+        if energy < self.best_energy:
+            self.best_energy, self.best_x = energy, x.copy()
+
+    def found(self, x: np.ndarray, energy: float, again: bool = True) -> None:
+        """Records a local minimum; `again`: not the refinement of one that was counted."""
+        self.minima.add(energy, to_rows(x, self._rows.n_rows), self.n_evaluations, again)
+
+    def propose(self, x: np.ndarray, energy: float, gradient: np.ndarray, seed: int, room: Room) -> np.ndarray:
+        """Absorbs an evaluation and returns the geometry `[n_dofs]` to evaluate next."""
+        if self.stage == SEARCH:
+            return self._search_step(x, energy, gradient, seed, room)
+        if self.searches and room.total <= 1:
+            return self.best_x if self.best_x is not None else x
+        return self._relax_step(x, energy, gradient)
+
+    def _search_step(self, x, energy, gradient, seed, room) -> np.ndarray:
+        if self._search is None:
+            assert self._search_policy is not None
+            key, budget = key_from_seed(seed), room.search + 1
+            self._search = LearnedMethod(self._search_policy, self._system(x), self._rows.n_dofs, key, budget)
+        self._search.update(x, gradient, energy)
+        if self._search.event == MINIMUM:
+            self.found(x, energy)
+            better = energy < self.lowest_minimum - 1e-3 * self._scales[1]
+            self.hops_since_best = 0 if better else self.hops_since_best + 1
+            self.lowest_minimum = min(energy, self.lowest_minimum)
+        self.search_end = self._reason_to_end(room)
+        if self.search_end is not None:
+            return self._turn_to_relaxation(x, energy, gradient)
+        return self._next_of_search(x)
+
+    def _next_of_search(self, x) -> np.ndarray:
+        assert self._search is not None
+        if self._search.pending:
+            self._search.hop()
+        self.n_hops += self._search.event in (HOP, RESTART)
+        return x + self._search.compute_step(x)
+
+    def _reason_to_end(self, room: Room) -> str | None:
+        assert self._search is not None
+        limits = self._limits
+        if limits.target_energy is not None and self.best_energy <= limits.target_energy:
+            return "target"
+        if limits.patience is not None and self.hops_since_best > limits.patience:
+            return "patience"
+        if limits.max_hops is not None and self._search.pending and self.n_hops >= limits.max_hops:
+            return "max_hops"
+        if room.time_is_up:
+            return "walltime"
+        return "budget" if room.search < 1 else None
+
+    def _turn_to_relaxation(self, x, energy, gradient) -> np.ndarray:
+        self.stage, self._relax = RELAX, None
+        if self.best_x is None or np.array_equal(self.best_x, x):
+            return self._relax_step(x, energy, gradient)
+        return self.best_x
+
+    def _relax_step(self, x, energy, gradient) -> np.ndarray:
+        if self._relax is None:
+            key = key_from_seed(0)  # relaxations draw nothing
+            self._relax = LearnedMethod(self._relax_policy, self._system(x), self._rows.n_dofs, key, np.inf)
+        self._relax.update(x, gradient, energy if self._rows.has_objective else 0.0)
+        return x + self._relax.compute_step(x)
+
+    def back_to_search(self, x: np.ndarray) -> np.ndarray | None:
+        """Takes up a search that only its budget of evaluations or time had ended; returns where to go, or None."""
+        if self.stage == SEARCH or self._search is None or self.search_end not in ("budget", "walltime"):
+            return None
+        self.stage, self.search_end = SEARCH, None
+        return self._next_of_search(x)
+
+    def _system(self, x) -> System:
+        return to_system(self._rows, x, *self._scales)
+
+    def datafy(self) -> dict:
+        """Returns everything as plain data and arrays."""
+        methods = {"search": self._search, "relax": self._relax}
+        return {
+            **{name: getattr(self, name) for name in SAVED},
+            **{f"{name}_state": None if method is None else method.datafy() for name, method in methods.items()},
+            "minima": self.minima.datafy(),
+        }
+
+    def undatafy(self, data: dict, x: np.ndarray) -> None:
+        """Takes over what `datafy` returned; `x` `[n_dofs]` only gives the shape.
+
+        Raises:
+          KeyError, TypeError, ValueError: the data are not of these stages.
+        """
+        for name in SAVED:
+            setattr(self, name, data[name])
+        self.minima.undatafy(data["minima"])
+        system, n = self._system(x), self._rows.n_dofs
+        if data["search_state"] is not None:
+            if self._search_policy is None:
+                raise ValueError("it is of a search, but this is a relaxation")
+            self._search = LearnedMethod.undatafy(data["search_state"], self._search_policy, system, n)
+        if data["relax_state"] is not None:
+            self._relax = LearnedMethod.undatafy(data["relax_state"], self._relax_policy, system, n)

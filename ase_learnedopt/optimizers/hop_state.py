@@ -1,0 +1,121 @@
+"""What LearnedHop carries from one evaluation to the next, its constants, and what its heads read of both. Layer 1."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ..types import System
+from .deform import Deformation
+from .exchange import ExchangeModel
+from .policy import count, squash
+from .portfolio import EXCHANGE, Portfolio, is_cluster, is_mixed
+from .relax import RelaxState
+
+
+@dataclass(frozen=True)
+class LearnedHopConfig:
+    """Sets the constants of the classical policy, in length scales and energy scales."""
+
+    memory: int = 6  # curvature pairs kept
+    tolerance: float = 0.02  # rms gradient of a minimum
+    other_tolerance: float = 0.04  # of what is not a cluster
+    max_relax_steps: int = 300
+    maxstep: float = 0.15  # longest move of one atom in a relaxation
+    inverse_curvature: float = 0.01  # of a fresh relaxation
+    max_deform_steps: int = 200
+    deform_tolerance: float = 0.2  # rms gradient that ends a deformation
+    deform_start: float = 5.0  # the user's own start is deformed only above this rms gradient
+    kT: float = 0.3
+    other_kT: float = 0.05  # of what is not a cluster: cells, slabs, anything with fixed atoms
+    shake: float = 0.4  # before a deformed relaxation
+    plain_shake: float = 0.2  # before any other
+    neighborhood: int = 12  # atoms that a local shake moves together
+    local_shake: float = 0.25  # in a local shake
+    patience: float = 50.0  # hops without a new best of the run, then restart
+    other_patience: float = 1000.0  # of what is not a cluster: its fresh starts are long ways up
+    atom_temperature: float = 0.5  # in neighbours
+    site_temperature: float = 0.5  # in neighbours
+    exchange_temperature: float = 0.3
+
+
+class LearnedHopState(NamedTuple):
+    """Carries a run; the first eight fields are those of every optimizer."""
+
+    system: System
+    positions: jax.Array  # [n_atoms, 3]
+    best_positions: jax.Array  # [n_atoms, 3]
+    best_energy: jax.Array  # []
+    n_evaluations: jax.Array  # [] int32
+    event: jax.Array  # [] int32
+    pending: jax.Array  # [] bool
+    key: jax.Array
+    budget: jax.Array  # [] evaluations, infinity if unknown
+    relax: RelaxState
+    deforming: jax.Array  # [] bool
+    deformation: Deformation
+    strength_factor: jax.Array  # [] on the deformation of this hop
+    n_hops: jax.Array  # [] int32
+    n_restarts: jax.Array  # [] int32
+    current_positions: jax.Array  # [n_atoms, 3] the accepted minimum
+    current_energy: jax.Array  # [] eV, infinity before the first minimum of a run
+    run_best: jax.Array  # [] eV, lowest minimum since the restart
+    stall: jax.Array  # [] int32, hops since run_best fell
+    move: jax.Array  # [] int32, the last move made
+    gave_up: jax.Array  # [] bool, the relaxation was abandoned before its minimum
+    portfolio: Portfolio
+    exchange: ExchangeModel
+    pair_features: jax.Array  # [N_PAIR_FEATURES] of the last exchange
+
+
+def patience(config: LearnedHopConfig, system: System):
+    """Returns the hops without a new best after which a run restarts, `[]`."""
+    return jnp.where(is_cluster(system), config.patience, config.other_patience)
+
+
+def step_features(state, relax, size, value, deforming):
+    """Returns the features `[len(STEP_FEATURES)]` of one step of a relaxation."""
+    dtype = state.positions.dtype
+    system = state.system
+    above = (value - jnp.where(jnp.isfinite(state.run_best), state.run_best, value)) / system.energy_scale
+    curvature = relax.inverse_curvature * system.energy_scale / system.length_scale**2
+    return jnp.stack(
+        [
+            jnp.log(size + 1e-6) / 5.0,
+            squash(above) / 3.0,
+            deforming.astype(dtype),
+            jnp.log1p(relax.n_steps.astype(dtype)) / 4.0,
+            jnp.log(curvature + 1e-9) / 5.0,
+            relax.n_rejected.astype(dtype),
+            count(system),
+            state.n_evaluations.astype(dtype) / state.budget,
+        ]
+    )
+
+
+def hop_features(state, change, config):
+    """Returns the features `[len(HOP_FEATURES)]` of a minimum that lies `change` energy scales above the last."""
+    dtype = state.positions.dtype
+    system = state.system
+
+    def above(reference):
+        gap = (state.relax.value - reference) / system.energy_scale
+        return squash(jnp.where(jnp.isfinite(gap), gap, 0.0)) / 3.0
+
+    return jnp.stack(
+        [
+            squash(change) / 3.0,
+            above(state.run_best),
+            above(state.best_energy),
+            state.stall.astype(dtype) / patience(config, system),
+            jnp.log1p(state.n_hops.astype(dtype)) / 5.0,
+            jnp.log1p(state.n_restarts.astype(dtype)) / 3.0,
+            count(system),
+            is_mixed(system).astype(dtype),
+            jnp.any(system.pbc).astype(dtype),
+            state.n_evaluations.astype(dtype) / state.budget,
+            (state.deformation.strength > 0).astype(dtype),
+            (state.move == EXCHANGE).astype(dtype),
+        ]
+    )

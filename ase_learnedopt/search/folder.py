@@ -1,0 +1,126 @@
+"""The folder of a search: what lies in it, who may write to it, and what a killed search left there. Layer 4."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+from ase.io import read, write
+from ase.io.trajectory import Trajectory
+
+from .report import read_json
+
+SAME_ON_RESUME = ("seed", "weights", "calculator", "length_scale", "energy_scale", "maxstep", "fmax")
+"""Settings that a resumed search must share with the one it continues."""
+
+
+class Folder:
+    """Names the files of a search.
+
+    Args:
+      path: the folder.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.best = self.path / "best.xyz"
+        self.minima = self.path / "minima.db"
+        self.trajectory = self.path / "trajectory.traj"
+        self.trace = self.path / "trace.csv"
+        self.picture = self.path / "trace.png"
+        self.run = self.path / "run.json"
+        self.log = self.path / "search.log"
+        self.start = self.path / "start.traj"
+        self.restart = self.path / "restart.json"
+
+    @property
+    def files(self) -> list[Path]:
+        """Returns every file that a search writes."""
+        return [value for value in vars(self).values() if value != self.path]
+
+    def claim(self, overwrite: bool) -> None:
+        """Makes the folder, for a new search.
+
+        Raises:
+          ValueError: something is there and may not be replaced.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise ValueError(f"{self.path} is a file: --out needs a folder")
+        if self.path.is_dir() and any(self.path.iterdir()):
+            if not overwrite:
+                raise ValueError(
+                    f"the folder {self.path} is not empty: choose another --out, continue the search in it with "
+                    "--resume, or replace it with --overwrite"
+                )
+            if not self.run.exists():
+                raise ValueError(f"{self.path} holds other files and no search (no run.json): nothing was overwritten")
+            for file in self.files:
+                file.unlink(missing_ok=True)
+        self.path.mkdir(parents=True, exist_ok=True)
+
+    def check_resumable(self) -> dict[str, Any]:
+        """Returns the `run.json` of the search to continue.
+
+        Raises:
+          ValueError: there is none.
+        """
+        if not self.run.exists():
+            raise ValueError(f"there is no search in {self.path} to resume (no run.json): leave out --resume")
+        return read_json(self.run)
+
+    def read_start(self) -> Atoms:
+        """Returns the structure that the search began with, without a calculator."""
+        try:
+            atoms = read(self.start)
+        except Exception as error:
+            raise ValueError(f"{self.start} cannot be read ({error}): the search cannot be resumed") from error
+        assert isinstance(atoms, Atoms)
+        atoms.calc = None
+        return atoms
+
+
+def compare_settings(before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Makes sure that a resumed search is the same search.
+
+    Raises:
+      ValueError: a setting differs, with both values.
+    """
+    for name in SAME_ON_RESUME:
+        if before.get(name) != now.get(name):
+            raise ValueError(
+                f"--resume continues the same search, but {name} was {before.get(name)!r} and is now {now.get(name)!r}"
+            )
+
+
+def open_trajectory(path: Path, keep: int) -> Any:
+    """Opens a trajectory for appending after its first `keep` frames; 0 begins a new one."""
+    if keep == 0 or not path.exists():
+        return Trajectory(path, "w")
+    with Trajectory(path) as old:
+        n_frames = len(old)
+        if n_frames > keep:
+            temporary = path.with_name(f".{path.name}.tmp")
+            with Trajectory(temporary, "w") as new:
+                for k in range(keep):
+                    new.write(old[k])
+    if n_frames > keep:
+        temporary.replace(path)
+    return Trajectory(path, "a")
+
+
+def write_structure(path: Path, atoms: Atoms) -> None:
+    """Writes a structure in one move."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    write(temporary, atoms, format="traj" if path.suffix == ".traj" else "extxyz")
+    temporary.replace(path)
+
+
+def same_structure(a: Atoms, b: Atoms) -> bool:
+    """Tells whether two structures agree to the last digit that matters."""
+    return (
+        len(a) == len(b)
+        and bool((a.numbers == b.numbers).all())
+        and np.allclose(a.positions, b.positions, atol=1e-6)
+        and np.allclose(a.cell.array, b.cell.array, atol=1e-6)
+        and bool((a.pbc == b.pbc).all())
+    )

@@ -1,0 +1,180 @@
+"""The distinct minima of one or more searches, in memory and in an `ase.db` SQLite file.
+
+Layer 4. Every change is one SQLite transaction, so a killed process leaves a readable file, and adding a record again
+changes nothing, so a resumed search repairs whatever its predecessor had no time to write.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.db import connect
+
+from .fingerprint import REACH, TOLERANCE, difference, fingerprint, typical_bond
+
+ENERGY_WINDOW = 0.005
+"""eV, default energy difference up to which two minima may be the same."""
+
+
+@dataclass
+class Minimum:
+    """Describes one distinct minimum."""
+
+    energy: float  # eV
+    atoms: Atoms
+    sightings: dict[str, int] = field(default_factory=dict)  # "label:evaluation of the first sight" -> times seen
+    id: int | None = None  # row of the file
+
+    @property
+    def times_seen(self) -> int:
+        """Returns how often it was reached, over all searches."""
+        return sum(self.sightings.values())
+
+    @property
+    def evaluation(self) -> int:
+        """Returns the evaluation at which a search first saw it, the earliest of all searches."""
+        return min(int(key.rpartition(":")[2]) for key in self.sightings)
+
+    @property
+    def label(self) -> str:
+        """Returns the labels of the searches that saw it, comma-separated."""
+        return ",".join(sorted({key.rpartition(":")[0] for key in self.sightings}))
+
+
+class MinimaDatabase:
+    """Collects distinct minima: two are the same within an energy window and a tolerance of their fingerprints.
+
+    Args:
+      path: SQLite file, made when the first minimum is added, re-opened if it exists; None: memory only.
+      energy_window: eV.
+      tolerance: Angstrom, see `fingerprint.same`; by default `TOLERANCE` typical bonds.
+      bond: Angstrom, typical bond; by default from covalent radii.
+
+    Raises:
+      ValueError: the file is no ase.db file of minima.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | None = None,
+        *,
+        energy_window: float = ENERGY_WINDOW,
+        tolerance: float | None = None,
+        bond: float | None = None,
+    ):
+        self.energy_window, self.tolerance, self.bond = energy_window, tolerance, bond
+        self.path = None if path is None else Path(path)
+        self._minima: list[Minimum] = []
+        self._energies = np.zeros(0)
+        self._prints: dict[int, dict] = {}
+        self._where: dict[str, int] = {}
+        # ase's lock file would outlive a killed process and block its successor; SQLite locks by itself.
+        self._db = None if path is None else connect(str(path), type="db", use_lock_file=False)
+        if self.path is not None and self.path.exists():
+            for minimum in _read(self.path):
+                self._append(minimum)
+
+    def __len__(self) -> int:
+        return len(self._minima)
+
+    def __iter__(self):
+        return iter(self.sorted())
+
+    def sorted(self) -> list[Minimum]:
+        """Returns the minima, lowest energy first."""
+        return [self._minima[k] for k in np.argsort(self._energies, kind="stable")]
+
+    def add(self, atoms: Atoms, energy: float, evaluation: int, times_seen: int = 1, label: str = "") -> Minimum:
+        """Records a sighting and returns its minimum; a later call with the same label and evaluation updates it.
+
+        Args:
+          atoms: the structure; copied, without its calculator.
+          energy: eV.
+          evaluation: evaluation at which this search first saw it.
+          times_seen: how often this search has seen it so far.
+          label: name of the search, such as `seed 0`; ase.db takes no bare number.
+        """
+        key = f"{label}:{evaluation}"
+        k = self._where.get(key)
+        k = self._find(atoms, energy) if k is None else k
+        if k is None:
+            minimum = Minimum(float(energy), _bare(atoms, energy), {key: int(times_seen)})
+            self._append(minimum)
+            self._write(minimum, structure=True)
+            return minimum
+        minimum = self._minima[k]
+        lower = energy < minimum.energy
+        if lower or minimum.sightings.get(key, 0) < times_seen:
+            self._where[key] = k
+            minimum.sightings[key] = max(int(times_seen), minimum.sightings.get(key, 0))
+            if lower:
+                minimum.energy, minimum.atoms = float(energy), _bare(atoms, energy)
+                self._energies[k] = energy
+                self._prints.pop(k, None)
+            self._write(minimum, structure=lower)
+        return minimum
+
+    def merge(self, paths: Iterable[str | Path]) -> None:
+        """Adds the minima of other files; the same search counts once however often it is merged."""
+        for path in paths:
+            for other in _read(Path(path)):
+                for key, times in other.sightings.items():
+                    label, _, evaluation = key.rpartition(":")
+                    self.add(other.atoms, other.energy, int(evaluation), times, label)
+
+    def _append(self, minimum: Minimum) -> None:
+        self._where.update(dict.fromkeys(minimum.sightings, len(self._minima)))
+        self._minima.append(minimum)
+        self._energies = np.append(self._energies, minimum.energy)
+
+    def _find(self, atoms: Atoms, energy: float) -> int | None:
+        """Returns the nearest in energy among the minima that are the same structure."""
+        gap = np.abs(self._energies - energy)
+        near = [int(k) for k in np.argsort(gap, kind="stable") if gap[k] <= self.energy_window]
+        if not near:
+            return None
+        bond = self.bond or typical_bond(atoms)
+        limit = TOLERANCE * bond if self.tolerance is None else self.tolerance
+        new = fingerprint(atoms, bond)
+        for k in near:
+            if k not in self._prints:
+                if len(self._prints) > 500:
+                    self._prints.clear()
+                self._prints[k] = fingerprint(self._minima[k].atoms, bond)
+            if difference(new, self._prints[k], REACH * bond) <= limit:
+                return k
+        return None
+
+    def _write(self, minimum: Minimum, structure: bool) -> None:
+        if self._db is None:
+            return
+        data = {"sightings": minimum.sightings}
+        pairs: dict[str, int | str] = {"evaluation": minimum.evaluation, "times_seen": minimum.times_seen}
+        if minimum.label:
+            pairs["label"] = minimum.label
+        if minimum.id is None:
+            minimum.id = self._db.write(minimum.atoms, key_value_pairs=pairs, data=data)
+        else:
+            self._db.update(minimum.id, atoms=minimum.atoms if structure else None, data=data, **pairs)
+
+
+def _bare(atoms: Atoms, energy: float) -> Atoms:
+    """Returns a copy that carries nothing but the energy."""
+    copy = Atoms(atoms)  # not atoms.copy(): subclasses such as ase.cluster.Cluster may fail to copy themselves
+    copy.info = {}
+    copy.calc = SinglePointCalculator(copy, energy=float(energy))
+    return copy
+
+
+def _read(path: Path) -> list[Minimum]:
+    """Reads all minima of a file."""
+    if not path.exists():
+        raise ValueError(f"there is no file of minima {path}")
+    try:
+        rows = list(connect(str(path), type="db", use_lock_file=False).select())
+        return [Minimum(row.energy, row.toatoms(), dict(row.data["sightings"]), row.id) for row in rows]
+    except Exception as error:
+        raise ValueError(f"{path} is no ase.db file of minima written by this package: {error}") from error

@@ -1,0 +1,131 @@
+"""Writes down every evaluation of a search: trace, trajectory, best structure, minima. Layer 4."""
+
+import sys
+import time
+
+import numpy as np
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from ase.io import read
+
+from ..adapter import LearnedHop
+from .folder import Folder, open_trajectory, write_structure
+from .minima import MinimaDatabase
+from .trace import TraceFile, read_trace
+
+ENERGY_WINDOW = 0.01
+"""Energy difference up to which two minima may be the same, in energy scales."""
+
+SAVE_INTERVAL = 2.0
+"""Seconds between two writes of what a resumed search could make up for."""
+
+
+class Recorder:
+    """Takes notes of an optimizer after each of its evaluations.
+
+    Args:
+      opt: the optimizer, perhaps taken up from a restart file.
+      atoms: what it moves.
+      folder: where the notes go.
+      trajectory: whether to write one.
+      goes_on: whether there will be further evaluations; notes of those that will be repeated are cut off then.
+
+    Attributes:
+      n_evaluations: number of the last evaluation noted.
+      minima: the distinct minima so far.
+      best_energy: eV, lowest energy of all evaluations.
+      best_evaluation: evaluation that gave it.
+    """
+
+    def __init__(self, opt: LearnedHop, atoms: Atoms, folder: Folder, trajectory: bool, goes_on: bool):
+        self._opt, self._atoms, self._folder = opt, atoms, folder
+        done = opt.n_evaluations if goes_on else sys.maxsize
+        self.n_evaluations = opt.n_evaluations
+        self._trace = TraceFile(folder.trace, keep=done)
+        self._trajectory = open_trajectory(folder.trajectory, keep=done) if trajectory else None
+        self.minima = MinimaDatabase(
+            folder.minima, energy_window=ENERGY_WINDOW * opt.energy_scale, bond=opt.length_scale
+        )
+        self._written: dict[int, tuple[int, float]] = {}
+        self._n_hops, self._saved, self._best_is_saved = opt.n_hops, time.monotonic(), True
+        self.best_energy, self.best_evaluation = np.inf, 0
+        self.best_fmax = np.inf
+        self._best: Atoms | None = None
+        if opt.n_evaluations:
+            self._take_up()
+        self._sync(everything=True)
+
+    def take(self) -> None:
+        """Notes the evaluation of the present geometry."""
+        if self._opt.n_evaluations == self.n_evaluations:
+            return
+        self.n_evaluations = self._opt.n_evaluations
+        energy, forces = float(self._atoms.get_potential_energy()), self._atoms.get_forces()
+        fmax = float(np.linalg.norm(forces, axis=1).max())
+        self._trace.add(self.n_evaluations, energy, fmax, self._opt.n_hops)
+        if self._trajectory is not None:
+            self._trajectory.write(self._atoms)
+        if energy < self.best_energy:
+            self.best_energy, self.best_fmax, self.best_evaluation = energy, fmax, self.n_evaluations
+            self._best, self._best_is_saved = _frozen(self._atoms, energy=energy, forces=forces.copy()), False
+        if self._opt.n_hops != self._n_hops:
+            self._n_hops = self._opt.n_hops
+            self._sync(everything=self._due())
+        if self._due() and not self._best_is_saved:
+            self._save_best()
+
+    def close(self) -> None:
+        """Writes what is left to write and closes the files; the optimizer has left the atoms at the best structure."""
+        self._sync(everything=True)
+        if self._best is None and self._opt.n_evaluations:
+            self._best, self._best_is_saved = _frozen(self._atoms, energy=self._opt.best_energy), False
+        if not self._best_is_saved:
+            self._save_best()
+        self._trace.close()
+        if self._trajectory is not None:
+            self._trajectory.close()
+
+    @property
+    def best(self) -> Atoms:
+        """Returns the lowest structure, with its energy and forces; the start before the first evaluation."""
+        return self._atoms if self._best is None else self._best
+
+    def _due(self) -> bool:
+        return time.monotonic() - self._saved > SAVE_INTERVAL
+
+    def _save_best(self) -> None:
+        write_structure(self._folder.best, self.best)
+        self._best_is_saved, self._saved = True, time.monotonic()
+
+    def _sync(self, everything: bool) -> None:
+        """Hands the minima that the optimizer met to the database; times seen alone can wait, they are not lost."""
+        for record in self._opt.minima:
+            old = self._written.get(record.first_seen)
+            new = (record.times_seen, record.energy)
+            if old is None or new[1] < old[1] or (everything and new != old):
+                structure = Atoms(self._atoms)
+                structure.set_positions(record.positions, apply_constraint=False)
+                label = f"seed {self._opt.seed}"
+                self.minima.add(structure, record.energy, record.first_seen, record.times_seen, label)
+                self._written[record.first_seen] = new
+
+    def _take_up(self) -> None:
+        """Recovers the best structure of the search that is continued."""
+        trace = read_trace(self._folder.trace)
+        if len(trace.energy):
+            k = int(np.argmin(trace.energy))
+            self.best_energy, self.best_fmax = float(trace.energy[k]), float(trace.fmax[k])
+            self.best_evaluation, self.n_evaluations = int(trace.evaluation[k]), int(trace.evaluation[-1])
+        if self._folder.best.exists():
+            best = read(self._folder.best)
+            assert isinstance(best, Atoms)
+            # Else it was saved before or after the moment that the restart file is of, and `close` will mend it.
+            if abs(best.get_potential_energy() - self.best_energy) < 1e-6:
+                self._best = best
+
+
+def _frozen(atoms: Atoms, **results) -> Atoms:
+    """Returns a copy of a structure that remembers its energy and perhaps forces."""
+    copy = Atoms(atoms, info={})
+    copy.calc = SinglePointCalculator(copy, **results)
+    return copy

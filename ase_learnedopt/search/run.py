@@ -1,0 +1,231 @@
+"""One search, from a structure to a folder of results. Layer 4.
+
+The folder is whole at every moment: files are appended line by line or frame by frame, or replaced in one move.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ase import Atoms
+
+from ..adapter import LearnedHop
+from .calculators import check_calculator
+from .folder import Folder, compare_settings, same_structure, write_structure
+from .minima import Minimum
+from .progress import progress_bar
+from .recorder import Recorder
+from .report import describe_calculator, describe_weights, plain, versions, write_json
+from .stopping import Stop
+from .trace import plot_trace, read_trace
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """Holds what a search found."""
+
+    best: Atoms  # lowest structure, with its energy and forces
+    best_energy: float  # eV
+    fmax: float  # eV/Angstrom, largest force on an atom of it
+    minima: list[Minimum]  # distinct local minima, lowest first
+    status: str  # target, patience, walltime, budget, interrupted
+    n_evaluations: int
+    n_hops: int
+    seconds: float  # of this run
+    out: Path
+    stopped_by: int | None = None  # number of the signal that interrupted it
+
+
+def search(atoms: Atoms, *, evaluations: int, out: str | Path, seed: int = 0, **settings: Any) -> SearchResult:
+    """Searches for the lowest-energy structure and leaves everything in a folder.
+
+    Args:
+      atoms: the start, with its calculator; not changed.
+      evaluations: of energy and forces, in all, those of a resumed search included.
+      out: folder for `best.xyz`, `minima.db`, `trajectory.traj`, `trace.csv`, `trace.png`, `run.json`, `search.log`.
+      seed: of the random stream.
+      **settings: see `run_search`.
+
+    Returns:
+      What was found.
+
+    Raises:
+      ValueError: the folder is taken, the calculator cannot do the job, or a setting is impossible.
+      KeyboardInterrupt: after Ctrl-C or SIGTERM, when everything has been saved.
+
+    Example:
+      >>> result = search(atoms, evaluations=5000, seed=0, out="cu38")
+      >>> result.best_energy, len(result.minima)
+    """
+    result = run_search(atoms, evaluations=evaluations, out=out, seed=seed, **settings)
+    if result.status == "interrupted":
+        raise KeyboardInterrupt
+    return result
+
+
+def run_search(
+    atoms: Atoms,
+    *,
+    evaluations: int,
+    out: str | Path,
+    seed: int = 0,
+    weights: str | Path | None = "learned_hop",
+    fmax: float = 0.05,
+    target_energy: float | None = None,
+    patience: int | None = None,
+    walltime: float | None = None,
+    length_scale: float | None = None,
+    energy_scale: float | None = None,
+    maxstep: float | None = None,
+    trajectory: bool = True,
+    resume: bool = False,
+    overwrite: bool = False,
+    show_progress: bool = True,
+    calculator_name: str = "",
+    arguments: dict[str, Any] | None = None,
+) -> SearchResult:
+    """Does what `search` does, but returns after an interruption, too.
+
+    Args:
+      atoms: the start, with its calculator; not changed.
+      evaluations: of energy and forces, in all.
+      out: folder of the results.
+      seed: of the random stream.
+      weights: of `LearnedHop`.
+      fmax: eV/Angstrom, of the best structure at the end.
+      target_energy: eV, energy that ends the search.
+      patience: hops without a new best that end the search; None: the evaluations end it.
+      walltime: seconds that this run may take.
+      length_scale: Angstrom, typical bond length.
+      energy_scale: eV, typical bond energy.
+      maxstep: Angstrom, longest move of an atom in a relaxation.
+      trajectory: whether to write every evaluated structure to `trajectory.traj`.
+      resume: continue the search in the folder; what it repeats of a killed one, it repeats exactly.
+      overwrite: replace the search in the folder.
+      show_progress: whether to draw a progress bar on standard error.
+      calculator_name: for messages.
+      arguments: what to note in `run.json` beside the settings, such as the command line.
+    """
+    if not isinstance(evaluations, int) or evaluations < 1:
+        raise ValueError(f"evaluations must be a whole number of 1 or more, not {evaluations!r}")
+    if atoms.calc is None:
+        raise ValueError("the atoms have no calculator: set atoms.calc first")
+    folder, start = Folder(out), atoms
+    settings = {
+        "seed": seed, "weights": None if weights is None else str(weights), "fmax": fmax,
+        "target_energy": target_energy, "patience": patience, "walltime": walltime, "length_scale": length_scale,
+        "energy_scale": energy_scale, "maxstep": maxstep, "evaluations": evaluations, "trajectory": trajectory,
+        "calculator": describe_calculator(atoms.calc),
+    }  # fmt: skip
+    keywords: dict[str, Any] = {
+        name: settings[name]
+        for name in (
+            "seed", "weights", "target_energy", "patience", "walltime", "length_scale", "energy_scale", "maxstep",
+        )
+    }  # fmt: skip
+    before = folder.check_resumable() if resume else {}
+    if resume:
+        compare_settings(before["settings"], plain(settings))
+        atoms = _start_of(folder, atoms)
+    else:
+        atoms = Atoms(atoms, calculator=atoms.calc)
+        LearnedHop(atoms, logfile=None, **keywords)  # impossible settings show before anything is replaced
+        check_calculator(atoms, calculator_name or type(atoms.calc).__name__)
+        folder.claim(overwrite)
+        write_structure(folder.start, start)
+    opt = LearnedHop(atoms, restart=folder.restart, logfile=folder.log, **keywords)
+    about = {
+        "arguments": arguments or {},
+        "settings": settings,
+        "weights": describe_weights(weights),
+        "versions": versions(),
+        "formula": atoms.get_chemical_formula(),
+        "begun": datetime.now(UTC).isoformat(timespec="seconds"),
+        "before": before.get("status"),  # how the search ended that this one continues
+    }
+    write_json(folder.run, {**about, "status": "running"})
+    return _Search(opt, atoms, folder, about).run(fmax, evaluations, trajectory, show_progress)
+
+
+class _Search:
+    """Drives the optimizer from evaluation to evaluation."""
+
+    def __init__(self, opt: LearnedHop, atoms: Atoms, folder: Folder, about: dict[str, Any]):
+        self._opt, self._atoms, self._folder, self._about = opt, atoms, folder, about
+        self._begin = time.monotonic()
+
+    def run(self, fmax: float, evaluations: int, trajectory: bool, show_progress: bool) -> SearchResult:
+        steps = evaluations - 1 - self._opt.nsteps
+        recorder = Recorder(self._opt, self._atoms, self._folder, trajectory, goes_on=steps >= 0)
+        bar = progress_bar(evaluations, show_progress)
+        error = None
+        with Stop(quiet=not show_progress) as stop:
+            try:
+                if steps >= 0:
+                    self._loop(fmax, steps, recorder, bar, stop)
+            except KeyboardInterrupt:
+                stop.signal = stop.signal or 2
+            except Exception as problem:
+                if stop.signal is None:  # else a calculator that the same signal has killed
+                    problem.add_note(f"what was found before is in {self._folder.path}; --resume continues from there")
+                    error = problem
+                    raise
+            finally:
+                bar.close()
+                result = self._save(recorder, stop.signal, error)
+        return result
+
+    def _loop(self, fmax, steps, recorder, bar, stop) -> None:
+        run: Any = self._opt.irun(fmax, steps)  # a generator
+        for _ in run:
+            recorder.take()
+            bar.update(self._opt.n_evaluations, recorder.best_energy, self._opt.n_hops, len(recorder.minima))
+            if stop.signal is not None:
+                run.throw(KeyboardInterrupt)  # inside the optimizer, which then puts its house in order
+
+    def _save(self, recorder: Recorder, stopped_by: int | None, error: Exception | None) -> SearchResult:
+        """Writes everything that is written at the end, whatever the end was."""
+        opt, folder = self._opt, self._folder
+        recorder.close()
+        status = "interrupted" if stopped_by is not None else opt.status or self._about["before"]
+        best, fmax = recorder.best, recorder.best_fmax
+        seconds = time.monotonic() - self._begin
+        figures = {
+            "best_energy_eV": recorder.best_energy,
+            "fmax_of_best_eV_per_A": fmax,
+            "evaluation_of_best": recorder.best_evaluation,
+            "n_evaluations": recorder.n_evaluations,
+            "n_hops": opt.n_hops,
+            "n_minima": len(recorder.minima),
+            "seconds": round(seconds, 3),
+            "length_scale_A": opt.length_scale,
+            "energy_scale_eV": opt.energy_scale,
+        }
+        ended = datetime.now(UTC).isoformat(timespec="seconds")
+        state = {"status": "error" if error else status, "ended": ended, "figures": figures}
+        if error:
+            state["error"] = f"{type(error).__name__}: {error}"
+        write_json(folder.run, {**self._about, **state})
+        trace = read_trace(folder.trace)
+        if len(trace.evaluation):
+            formula = self._atoms.get_chemical_formula(empirical=False)
+            title = (
+                f"{formula}: {recorder.best_energy:.4f} eV, {recorder.n_evaluations} evaluations, {opt.n_hops} hops, "
+            )
+            plot_trace(trace, title + f"{len(recorder.minima)} distinct minima", folder.picture)
+        return SearchResult(
+            best=best, best_energy=recorder.best_energy, fmax=fmax, minima=recorder.minima.sorted(), status=status,
+            n_evaluations=recorder.n_evaluations, n_hops=opt.n_hops, seconds=seconds, out=folder.path,
+            stopped_by=stopped_by,
+        )  # fmt: skip
+
+
+def _start_of(folder: Folder, atoms: Atoms) -> Atoms:
+    """Returns the start of a search to be continued, with the calculator of `atoms`."""
+    start = folder.read_start()
+    if not same_structure(start, atoms):
+        raise ValueError(f"--resume continues the same search, but {folder.path} began with another structure")
+    start.calc = atoms.calc
+    return start

@@ -1,0 +1,35 @@
+"""Turns Ctrl-C and SIGTERM into a stop between two evaluations, so that nothing is left half-written. Layer 4."""
+
+import signal
+import sys
+import threading
+from types import FrameType, TracebackType
+
+
+class Stop:
+    """Listens for SIGINT and SIGTERM while it is entered; the second signal interrupts at once.
+
+    Attributes:
+      signal: number of the first signal received, None before.
+    """
+
+    def __init__(self, quiet: bool = False):
+        self.signal: int | None = None
+        self._quiet = quiet
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> "Stop":
+        if threading.current_thread() is threading.main_thread():  # elsewhere Python takes no handlers
+            self._before = {number: signal.signal(number, self._receive) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _receive(self, number: int, _frame: FrameType | None) -> None:
+        if self.signal is not None:
+            raise KeyboardInterrupt
+        self.signal = number
+        if not self._quiet:
+            sys.stderr.write("\nStopping after this evaluation; once more stops at once.\n")

@@ -1,0 +1,76 @@
+"""The optimizers under test, a cheap calculator that counts its calls, and small structures."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+
+from ase_learnedopt.adapter import LearnedHop, LearnedOptimizer
+
+SCALES = {"length_scale": 1.12, "energy_scale": 1.0}
+KEYWORDS = {
+    "relax": (LearnedHop, {"max_hops": 0}),
+    "search": (LearnedHop, {"seed": 1, "patience": 2, **SCALES}),
+    "base": (LearnedOptimizer, {}),
+}
+"""Every way to use our classes: a local relaxation, a search, the base class alone."""
+
+
+class CountingLJ(Calculator):
+    """Lennard-Jones in reduced units; no memory of former geometries, so that paths repeat to the bit."""
+
+    implemented_properties = ("energy", "forces")
+
+    def __init__(self, broken_from=None, broken_atom=0, error=None):
+        super().__init__()
+        self.n_calls, self.broken_from, self.broken_atom, self.error = 0, broken_from, broken_atom, error
+
+    def calculate(self, atoms=None, properties=None, system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        self.n_calls += 1
+        displacements = atoms.positions[:, None] - atoms.positions[None]
+        square = (displacements**2).sum(-1) + np.eye(len(atoms)) * 1e12
+        attraction = square**-3
+        energy = 2.0 * (attraction**2 - attraction).sum()
+        slope = (48.0 * attraction**2 - 24.0 * attraction) / square
+        forces = (slope[:, :, None] * displacements).sum(1)
+        if self.broken_from is not None and self.n_calls >= self.broken_from:
+            if self.error is not None:
+                raise self.error
+            forces[self.broken_atom] = np.nan
+        self.results = {"energy": energy, "forces": forces}
+
+
+@pytest.fixture
+def cluster():
+    """Makes a rattled cluster of eight atoms, near contact, with a counting calculator."""
+
+    def make(seed=0, rattle=0.12, **kwargs):
+        corners = np.array(np.meshgrid(*[[0.0, 1.12]] * 3)).reshape(3, -1).T
+        atoms = Atoms("Ar8", corners + np.random.default_rng(seed).normal(0, rattle, (8, 3)))
+        atoms.calc = CountingLJ(**kwargs)
+        return atoms
+
+    return make
+
+
+@pytest.fixture(params=list(KEYWORDS))
+def make(request):
+    """Makes each of the optimizers; `make.searches` says whether it hops."""
+    cls, keywords = KEYWORDS[request.param]
+
+    def build(atoms, **kwargs):
+        return cls(atoms, **{"logfile": None, **keywords, **kwargs})
+
+    build.cls, build.searches = cls, request.param == "search"
+    return build
+
+
+@pytest.fixture
+def search(cluster):
+    """Makes a search."""
+
+    def build(atoms, **kwargs):
+        return LearnedHop(atoms, **{"logfile": None, **KEYWORDS["search"][1], **kwargs})
+
+    return build

@@ -1,0 +1,102 @@
+"""What a user can get wrong, and what the answer says."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.filters import Filter
+
+BAD_VALUES = [
+    {"seed": -1},
+    {"seed": 1.5},
+    {"seed": True},
+    {"seed": 2**64},
+    {"max_hops": -1},
+    {"max_hops": 2.5},
+    {"patience": -3},
+    {"target_energy": float("nan")},
+    {"walltime": 0},
+    {"length_scale": -1.0},
+    {"energy_scale": 0.0},
+    {"maxstep": float("inf")},
+]
+
+
+@pytest.mark.parametrize("keyword", BAD_VALUES, ids=str)
+def test_bad_value(make, cluster, keyword):
+    name, value = next(iter(keyword.items()))
+    with pytest.raises(ValueError, match=rf"{name} must be .*{value!r}".replace("[", r"\[")):
+        make(cluster(), **keyword)
+
+
+@pytest.mark.parametrize(("arguments", "message"), [((-0.1,), "fmax"), ((float("nan"),), "fmax"), ((0.1, -1), "steps")])
+def test_bad_run(make, cluster, arguments, message):
+    atoms = cluster()
+    with pytest.raises(ValueError, match=message):
+        make(atoms).run(*arguments)
+    assert atoms.calc.n_calls == 0
+
+
+@pytest.mark.parametrize("target", [lambda atoms: Atoms(), lambda atoms: Filter(atoms, indices=[])])
+def test_nothing_to_optimize(make, cluster, target):
+    with pytest.raises(ValueError, match="no atoms"):
+        make(target(cluster()))
+
+
+def test_no_calculator(make, cluster):
+    atoms = cluster()
+    atoms.calc = None
+    with pytest.raises(ValueError, match=r"atoms\.calc"):
+        make(atoms).run(fmax=0.1)
+
+
+@pytest.mark.parametrize("pbc", [False, True])
+def test_atoms_at_the_same_place(make, cluster, pbc):
+    atoms = cluster()
+    atoms.positions[5] = atoms.positions[2]
+    if pbc:
+        atoms.set_cell([9.0, 9.0, 9.0])
+        atoms.pbc = True
+        atoms.positions[5, 1] += 9.0
+    before = atoms.positions.copy()
+    with pytest.raises(ValueError, match="atoms 2 and 5"):
+        make(atoms).run(fmax=0.1)
+    assert atoms.calc.n_calls == 0
+    np.testing.assert_array_equal(atoms.positions, before)
+
+
+def test_position_that_is_no_number(make, cluster):
+    atoms = cluster()
+    atoms.positions[3, 1] = np.nan
+    with pytest.raises(ValueError, match="atom 3"):
+        make(atoms).run(fmax=0.1)
+    assert atoms.calc.n_calls == 0
+
+
+@pytest.mark.parametrize("call", [1, 2, 6])
+def test_forces_that_are_no_numbers(make, cluster, call):
+    atoms = cluster(broken_from=call, broken_atom=4)
+    before = atoms.positions.copy()
+    opt = make(atoms)
+    with pytest.raises(ValueError, match=f"force on atom 4 is not a finite number at evaluation {call} "):
+        opt.run(fmax=1e-3, steps=50)
+    assert atoms.calc.n_calls == call
+    if call == 1:
+        np.testing.assert_array_equal(atoms.positions, before)
+    else:
+        atoms.calc.broken_from = None
+        assert atoms.get_potential_energy() == opt.best_energy
+
+
+def test_calculator_that_fails(make, cluster):
+    atoms = cluster(broken_from=4, error=RuntimeError("no convergence"))
+    opt = make(atoms)
+    with pytest.raises(RuntimeError, match="no convergence"):
+        opt.run(fmax=1e-3, steps=50)
+    atoms.calc.broken_from = None
+    assert atoms.get_potential_energy() == opt.best_energy
+    assert opt.status is None
+
+
+def test_unknown_weights(search, cluster):
+    with pytest.raises(ValueError, match="nowhere"):
+        search(cluster(), weights="nowhere")

@@ -1,0 +1,188 @@
+"""LearnedHop's state machine, and that every output of every head is wired to what it names."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import CHUNK, SYSTEMS, lennard_jones, make_system, precision, run
+
+from ase_learnedopt.geometry import random_start
+from ase_learnedopt.optimizers.learned_hop import LearnedHopConfig, learned_hop
+from ase_learnedopt.optimizers.policy import HEADS, HOP_OUTPUTS, RESTART_OUTPUTS, STEP_OUTPUTS, warm_start
+from ase_learnedopt.optimizers.portfolio import ARMS, MOVES, RELOCATE, SHAKE
+from ase_learnedopt.types import HOP, MINIMUM, RESTART
+
+CONFIG = LearnedHopConfig(patience=1e6)
+
+
+@jax.jit
+def advance(params, state):
+    energy, forces = lennard_jones(state.positions, state.system)
+    return learned_hop(params, CONFIG).advance(state, energy, forces)
+
+
+@jax.jit
+def hop(params, state):
+    return learned_hop(params, CONFIG).hop(state)
+
+
+@jax.jit
+def init(params, system):
+    return learned_hop(params, CONFIG).init(jax.random.PRNGKey(1), system)
+
+
+@pytest.fixture(scope="module")
+def at_minimum():
+    """Returns states with a hop pending, by name of system: not the first minimum of their run."""
+    states = {}
+    with precision("float64"), jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):
+        for name in ("lj13", "mixed"):
+            params = warm_start()
+            state = init(params, make_system(**SYSTEMS[name]))
+            for _ in range(2):
+                state = hop(params, state) if bool(state.pending) else state
+                while not bool(state.pending):
+                    state = advance(params, state)
+            states[name] = state
+    return states
+
+
+def _biased(head: str, output: int, value: float) -> dict:
+    params = warm_start()
+    params[head]["output_bias"] = params[head]["output_bias"].at[output].set(value)
+    return params
+
+
+def _hop_bias(name: str, value: float) -> dict:
+    return _biased("hop", HOP_OUTPUTS.index(name), value)
+
+
+def test_a_run_relaxes_hops_and_restarts():
+    optimizer = learned_hop(None, LearnedHopConfig(patience=4.0))
+    with precision("float64"):
+        system = make_system(**SYSTEMS["mixed"])
+        state, trajectory = run(optimizer, optimizer.init(jax.random.PRNGKey(0), system), 40 * CHUNK)
+    events = np.bincount(trajectory.events, minlength=4)
+    assert events[HOP] >= 8 and events[RESTART] >= 2
+    assert int(state.n_restarts) == events[RESTART] and int(state.n_hops) == events[HOP] + events[RESTART]
+    assert float(state.best_energy) == np.asarray(trajectory.energies).min()
+
+
+def test_finds_the_icosahedron_from_random_starts():
+    optimizer = learned_hop()
+    system = make_system(np.zeros((13, 3)), dtype="float32")
+
+    @jax.vmap
+    def search(key):
+        key_start, key_run = jax.random.split(key)
+        start = system._replace(positions=random_start(key_start, system))
+        return run(optimizer, optimizer.init(key_run, start), 16 * CHUNK)[0].best_energy
+
+    found = search(jax.random.split(jax.random.PRNGKey(0), 6))
+    np.testing.assert_allclose(found, -44.326801, atol=2e-3)
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_untrained_heads_say_nothing(at_minimum, dtype, name):
+    params = warm_start()
+    other = warm_start(seed=7)
+    state = at_minimum["mixed"]
+    for step in (advance, hop):
+        for mine, same in zip(
+            jax.tree.leaves(step(params, state)),
+            jax.tree.leaves(step({**params, name: other[name]}, state)),
+            strict=True,
+        ):
+            np.testing.assert_array_equal(mine, same)
+
+
+@pytest.mark.parametrize("output", STEP_OUTPUTS)
+def test_step_outputs_are_wired(dtype, output):
+    state = init(warm_start(), make_system(**SYSTEMS["far"]))._replace(deforming=jnp.zeros((), bool))
+    plain = advance(warm_start(), state)
+    value = 11.0 if output == "give up" else -1.0
+    steered = advance(_biased("step", STEP_OUTPUTS.index(output), value), state)
+    if output == "give up":
+        assert bool(steered.gave_up) and bool(steered.pending) and int(steered.event) != MINIMUM
+        return
+    longest = np.linalg.norm(np.asarray(plain.positions - state.positions), axis=1).max()
+    shorter = np.linalg.norm(np.asarray(steered.positions - state.positions), axis=1).max()
+    assert shorter <= 0.5 * longest or output == "log step"
+    free = state._replace(relax=state.relax._replace(inverse_curvature=1e-6 * state.relax.inverse_curvature))
+    small, smaller = advance(warm_start(), free), advance(_biased("step", 0, -1.0), free)
+    ratio = np.linalg.norm(smaller.positions - free.positions) / np.linalg.norm(small.positions - free.positions)
+    np.testing.assert_allclose(ratio, np.exp(-1.0), rtol=1e-6)
+
+
+def test_accept_output_is_wired(at_minimum, dtype):
+    state = at_minimum["lj13"]
+    state = state._replace(current_energy=state.relax.value - 50.0, current_positions=state.positions + 1.0)
+    assert float(hop(_hop_bias("accept", 1e4), state).current_energy) == float(state.relax.value)
+    assert float(hop(_hop_bias("accept", -1e4), state).current_energy) == float(state.relax.value) - 50.0
+
+
+def test_patience_output_is_wired(at_minimum, dtype):
+    state = at_minimum["lj13"]._replace(stall=jnp.full((), 3, jnp.int32), run_best=jnp.full((), -1e3))
+    assert int(hop(warm_start(), state).event) == HOP
+    assert int(hop(_hop_bias("log patience", -20.0), state).event) == RESTART
+
+
+@pytest.mark.parametrize("move", range(len(MOVES)))
+def test_move_outputs_are_wired(at_minimum, dtype, move):
+    assert int(hop(_hop_bias(f"move {MOVES[move]}", 40.0), at_minimum["mixed"]).move) == move
+
+
+def test_amplitude_and_strength_outputs_are_wired(at_minimum, dtype):
+    params = _hop_bias("move shake", 40.0)
+    plain = hop(params, at_minimum["lj13"])
+    params["hop"]["output_bias"] = params["hop"]["output_bias"].at[2].set(-2.0).at[3].set(0.7)
+    steered = hop(params, at_minimum["lj13"])
+    ratio = (steered.positions - plain.current_positions)[:13] / (plain.positions - plain.current_positions)[:13]
+    np.testing.assert_allclose(ratio, np.exp(-2.0), rtol=1e-6)
+    np.testing.assert_allclose(steered.strength_factor, np.exp(0.7), rtol=1e-6)
+
+
+@pytest.mark.parametrize("output", range(len(RESTART_OUTPUTS)))
+def test_restart_outputs_are_wired(dtype, output):
+    system = make_system(**SYSTEMS["lj13"])
+    params = _biased("restart", RESTART_OUTPUTS.index("arm ellipsoid"), 40.0)
+    plain = init(params, system)
+    value = 80.0 if output < len(ARMS) else 0.5
+    params["restart"]["output_bias"] = params["restart"]["output_bias"].at[output].set(value)
+    steered = init(params, system)
+    assert int(plain.portfolio.arm) == 2
+    if output < len(ARMS):
+        assert int(steered.portfolio.arm) == output
+    else:
+        changed = ("strength", "exponent", "metric")[output - len(ARMS)]
+        for field, mine, other in zip(plain.deformation._fields, plain.deformation, steered.deformation, strict=True):
+            assert np.array_equal(mine, other) == (field != changed)
+
+
+@pytest.mark.parametrize(
+    ("head", "move", "system"),
+    [("shake", "shake", "lj13"), ("relocate", "relocate", "lj13"), ("exchange", "exchange", "mixed")],
+)
+def test_atom_heads_are_wired(at_minimum, dtype, head, move, system):
+    params = _hop_bias(f"move {move}", 40.0)
+    plain = hop(params, at_minimum[system])
+    weights = params[head]["output_weights"]
+    params[head]["output_weights"] = 30.0 * jnp.asarray(
+        np.random.default_rng(0).normal(size=weights.shape), weights.dtype
+    )
+    assert not np.array_equal(plain.positions, hop(params, at_minimum[system]).positions)
+
+
+def test_a_relaxed_start_is_not_deformed_and_a_random_one_is(at_minimum, dtype):
+    params = warm_start()
+    relaxed = at_minimum["lj13"]
+    start = init(params, relaxed.system._replace(positions=relaxed.positions))
+    assert bool(start.deforming) and not bool(advance(params, start).deforming)
+    wild = init(params, make_system(**SYSTEMS["lj13"]))
+    assert bool(advance(params, wild).deforming)
+
+
+def test_only_shakes_are_deformed(at_minimum, dtype):
+    for move, deforms in ((SHAKE, True), (RELOCATE, False)):
+        state = hop(_hop_bias(f"move {MOVES[move]}", 40.0), at_minimum["lj13"])
+        assert bool(state.deforming) is deforms

@@ -1,0 +1,191 @@
+"""A whole search: what it leaves, how it ends, and that a killed one goes on as if nothing had happened."""
+
+import json
+import os
+import signal
+
+import jax
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import add_adsorbate, fcc111
+from ase.calculators.emt import EMT
+from ase.constraints import FixAtoms
+from ase.io import read
+from ase.io.trajectory import Trajectory
+
+from ase_learnedopt.search import MinimaDatabase, search
+from ase_learnedopt.search.inputs import place, read_structure
+from ase_learnedopt.search.report import table
+from ase_learnedopt.search.trace import read_trace
+
+FILES = [
+    "best.xyz", "minima.db", "restart.json", "run.json", "search.log", "start.traj", "trace.csv", "trace.png",
+    "trajectory.traj",
+]  # fmt: skip
+
+
+class StoppingEMT(EMT):
+    """Does something at its n-th evaluation."""
+
+    def __init__(self, at: int = 0, act=lambda: None):
+        super().__init__()
+        self.at, self.act, self.n_calls = at, act, 0
+
+    def calculate(self, *args, **kwargs):
+        self.n_calls += 1
+        if self.n_calls == self.at:
+            self.act()
+        super().calculate(*args, **kwargs)
+
+
+def crash() -> None:
+    raise RuntimeError("the calculator died")
+
+
+def start(calculator=None, formula: str = "Cu7") -> Atoms:
+    atoms = place(read_structure(formula), 0)
+    atoms.calc = calculator or StoppingEMT()
+    return atoms
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """An uninterrupted search."""
+    calculator = StoppingEMT()
+    out = tmp_path_factory.mktemp("whole") / "cu7"
+    with jax.numpy_rank_promotion("raise"), jax.numpy_dtype_promotion("strict"):  # as in tests: else it compiles twice
+        return search(start(calculator), evaluations=300, out=out, show_progress=False), calculator.n_calls
+
+
+def test_it_leaves_everything(whole):
+    result, n_calls = whole
+    out = result.out
+    assert sorted(file.name for file in out.iterdir()) == FILES
+    assert n_calls == result.n_evaluations <= 300
+    run, trace = json.loads((out / "run.json").read_text()), read_trace(out / "trace.csv")
+    assert run["status"] == result.status == "budget"
+    assert run["figures"]["n_evaluations"] == len(trace.evaluation) == result.n_evaluations
+    assert {"ase", "jax", "numpy", "ase-learnedopt", "python"} <= set(run["versions"])
+    assert (run["settings"]["seed"], run["weights"]["name"]) == (0, "none")
+    assert (out / "trace.png").read_bytes().startswith(b"\x89PNG")
+    with Trajectory(out / "trajectory.traj") as frames:
+        assert np.allclose([frame.get_potential_energy() for frame in frames], trace.energy, atol=1e-7)
+
+
+def test_the_best_structure_is_what_it_is_said_to_be(whole):
+    result, _ = whole
+    best = read(result.out / "best.xyz")
+    assert best.get_potential_energy() == pytest.approx(result.best_energy, abs=1e-6)
+    best.calc = EMT()
+    assert best.get_potential_energy() == pytest.approx(result.best_energy, abs=1e-5)
+    assert np.linalg.norm(best.get_forces(), axis=1).max() < 0.05
+    assert result.minima[0].energy == pytest.approx(result.best_energy, abs=1e-3)
+
+
+def test_minima_are_distinct_and_counted(whole):
+    result, _ = whole
+    energies = [m.energy for m in result.minima]
+    assert energies == sorted(energies)
+    assert len(energies) >= 2
+    stored = MinimaDatabase(result.out / "minima.db").sorted()
+    assert [(m.energy, m.evaluation, m.times_seen) for m in stored] == [
+        (m.energy, m.evaluation, m.times_seen) for m in result.minima
+    ]
+    lines = table(result.minima, 2).splitlines()
+    assert lines[1].split()[:4] == [
+        "1", f"{energies[0]:.5f}", "0.00000", str(result.minima[0].evaluation),
+    ]  # fmt: skip
+    assert "D5h" in lines[1]  # the pentagonal bipyramid
+
+
+def stop(number: int):
+    return lambda: os.kill(os.getpid(), number)
+
+
+@pytest.mark.parametrize(
+    ("act", "error", "status"),
+    [
+        (stop(signal.SIGINT), KeyboardInterrupt, "interrupted"),
+        (stop(signal.SIGTERM), KeyboardInterrupt, "interrupted"),
+        (crash, RuntimeError, "error"),
+    ],
+)
+def test_stopped_and_resumed_is_the_same_as_uninterrupted(whole, tmp_path, act, error, status):
+    reference, out = whole[0], tmp_path / "cu7"
+    with pytest.raises(error):
+        search(start(StoppingEMT(120, act)), evaluations=300, out=out, show_progress=False)
+    run = json.loads((out / "run.json").read_text())
+    assert run["status"] == status
+    assert 115 <= run["figures"]["n_evaluations"] <= 120
+    assert sorted(file.name for file in out.iterdir()) == FILES
+    with (out / "trace.csv").open("a") as trace:
+        trace.write("400,1.0,1.0,3\n401,1.")  # what a kill may leave beyond the restart file
+    result = search(start(), evaluations=300, out=out, resume=True, show_progress=False)
+    for column, wanted in zip(read_trace(out / "trace.csv"), read_trace(reference.out / "trace.csv"), strict=True):
+        assert np.array_equal(column, wanted)
+    assert result.best_energy == reference.best_energy
+    assert [(m.energy, m.evaluation, m.times_seen) for m in result.minima] == [
+        (m.energy, m.evaluation, m.times_seen) for m in reference.minima
+    ]
+    with Trajectory(out / "trajectory.traj") as frames:
+        assert len(frames) == reference.n_evaluations
+    assert read(out / "best.xyz").get_potential_energy() == pytest.approx(reference.best_energy, abs=1e-6)
+
+
+def test_resume_with_nothing_left_to_do(whole, tmp_path):
+    reference = whole[0]
+    result = search(start(), evaluations=100, out=reference.out, resume=True, show_progress=False)
+    assert (result.n_evaluations, result.best_energy) == (reference.n_evaluations, reference.best_energy)
+
+
+def test_target_energy_ends_it(whole, tmp_path):
+    target = whole[0].best_energy + 0.05
+    result = search(start(), evaluations=300, out=tmp_path / "x", target_energy=target, show_progress=False)
+    assert result.status == "target"
+    assert result.best_energy <= target
+
+
+def test_fixed_atoms_stay(tmp_path):
+    slab = fcc111("Cu", (2, 2, 2), vacuum=5.0)
+    add_adsorbate(slab, "Cu", 2.5, "ontop")
+    slab.set_constraint(FixAtoms(range(4)))
+    slab.calc = EMT()
+    before = slab.positions.copy()
+    result = search(slab, evaluations=60, out=tmp_path / "slab", show_progress=False, trajectory=False)
+    assert np.array_equal(slab.positions, before)
+    assert np.allclose(result.best.positions[:4], before[:4], atol=1e-7)
+    assert not (tmp_path / "slab" / "trajectory.traj").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({}, "not empty.*--resume.*--overwrite"),
+        ({"resume": True, "seed": 1}, "seed was 0 and is now 1"),
+        ({"resume": True, "atoms": "Cu8"}, "another structure"),
+        ({"resume": True, "out": "elsewhere"}, "no search in .*elsewhere"),
+        ({"evaluations": 0, "out": "new"}, "evaluations must be"),
+        ({"patience": -1, "out": "new"}, "patience must be"),
+        ({"weights": "no such", "out": "new"}, "no weights"),
+    ],
+)
+def test_bad_requests_touch_nothing(whole, tmp_path, change, message):
+    out = tmp_path / change["out"] if "out" in change else whole[0].out
+    settings = {"evaluations": 300, "show_progress": False, **change, "out": out}
+    atoms = start(formula=settings.pop("atoms", "Cu7"))
+    before = {file: file.read_bytes() for file in whole[0].out.iterdir()}
+    with pytest.raises(ValueError, match=message):
+        search(atoms, **settings)
+    assert {file: file.read_bytes() for file in whole[0].out.iterdir()} == before
+    assert not list(tmp_path.iterdir())
+
+
+def test_overwrite_replaces_only_searches(tmp_path):
+    out = tmp_path / "x"
+    first = search(start(), evaluations=30, out=out, show_progress=False)
+    second = search(start(), evaluations=40, out=out, overwrite=True, show_progress=False)
+    assert first.n_evaluations <= 30 < len(read_trace(out / "trace.csv").evaluation) == second.n_evaluations
+    (tmp_path / "precious.txt").write_text("")
+    with pytest.raises(ValueError, match="nothing was overwritten"):
+        search(start(), evaluations=30, out=tmp_path, overwrite=True, show_progress=False)
