@@ -79,7 +79,7 @@ def test_run_twice_converges_at_once(make, cluster):
     calls, steps = atoms.calc.n_calls, opt.nsteps
     assert opt.run(fmax=0.01)
     assert (atoms.calc.n_calls, opt.nsteps) == (calls, steps)
-    assert opt.run(fmax=0.001)
+    assert opt.run(fmax=1e-6)
     assert opt.nsteps > steps
 
 

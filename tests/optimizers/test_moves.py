@@ -173,7 +173,7 @@ def test_pair_energy_is_the_dot_product_with_the_features(dtype):
         np.testing.assert_allclose(table[a], features @ coefficients, atol=1e-12)
 
 
-@pytest.mark.parametrize(("name", "favourite"), [("lj13", "compact"), ("mixed", "plain")])
+@pytest.mark.parametrize(("name", "favourite"), [("lj13", "compact"), ("mixed", "ellipsoid")])
 def test_portfolio_starts_with_its_prior_and_follows_what_it_finds(dtype, name, favourite):
     system = make_system(**SYSTEMS[name])
     start = portfolio.init_portfolio(jnp.float64)
