@@ -67,7 +67,7 @@ def test_it_leaves_everything(whole):
     assert run["status"] == result.status == "budget"
     assert run["figures"]["n_evaluations"] == len(trace.evaluation) == result.n_evaluations
     assert {"ase", "jax", "numpy", "ase-learnedopt", "python"} <= set(run["versions"])
-    assert (run["settings"]["seed"], run["weights"]["name"]) == (0, "none")
+    assert (run["settings"]["seed"], run["weights"]["name"]) == (0, "learned_hop")
     assert (out / "trace.png").read_bytes().startswith(b"\x89PNG")
     with Trajectory(out / "trajectory.traj") as frames:
         assert np.allclose([frame.get_potential_energy() for frame in frames], trace.energy, atol=1e-7)
