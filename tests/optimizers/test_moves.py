@@ -75,7 +75,9 @@ def test_surroundings_do_not_change_under_rotation_translation_permutation(seed)
         system = make_system(**SYSTEMS["mixed"])
         rng = np.random.default_rng(seed)
         order = rng.permutation(len(system.species))
-        turned = np.asarray(system.positions) @ Rotation.from_rotvec(rng.normal(size=3)).as_matrix().T + rng.normal(size=3)
+        turned = np.asarray(system.positions) @ Rotation.from_rotvec(rng.normal(size=3)).as_matrix().T + rng.normal(
+            size=3
+        )
         other = system._replace(species=system.species[order], radii=system.radii[order])
         features = environment(system.positions, system).features
         np.testing.assert_allclose(environment(jnp.asarray(turned[order]), other).features, features[order], atol=1e-9)
