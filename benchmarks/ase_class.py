@@ -8,23 +8,21 @@ The same starts and the same count as benchmarks/warm_start.py, in float64 and o
 import argparse
 import time
 
-import jax
 import numpy as np
-from ase import Atoms
 from ase.calculators.lj import LennardJones
-from warm_start import interval
 
 from ase_learnedopt import LearnedHop
-from ase_learnedopt.potentials import cluster_system, lennard_jones_scales, reference_minimum
+from ase_learnedopt.bench.problems import Problem, get_problem
+from ase_learnedopt.bench.statistics import Runs, cost_per_success
+from ase_learnedopt.potentials import lennard_jones_scales
 
 
-def search(n_atoms: int, seed: int, budget: int) -> tuple[int, bool]:
+def search(problem: Problem, seed: int, budget: int) -> tuple[int, bool]:
     """Returns evaluations spent, and whether the lowest known energy was evaluated within the budget."""
-    key = jax.random.split(jax.random.PRNGKey(seed))[0]
-    _, system = cluster_system(f"lj{n_atoms}", key)
-    atoms = Atoms(["Ar"] * n_atoms, np.array(system.positions, float))
+    assert problem.reference is not None
+    atoms, scales = problem.start(seed), lennard_jones_scales()
+    # A cutoff of 1000 sigma shifts each pair by 4e-18 epsilon: no matter.
     atoms.calc = LennardJones(sigma=1.0, epsilon=1.0, rc=1e3)
-    scales = lennard_jones_scales()
     opt = LearnedHop(
         atoms,
         logfile=None,
@@ -33,8 +31,7 @@ def search(n_atoms: int, seed: int, budget: int) -> tuple[int, bool]:
         length_scale=scales.length_scale,
         energy_scale=scales.energy_scale,
     )
-    # A cutoff of 1000 sigma shifts each pair by 4e-18 epsilon: no matter.
-    target = reference_minimum(f"lj{n_atoms}") + 1e-3
+    target = problem.reference + problem.tolerance
     for _ in opt.irun(fmax=1e-3, steps=budget - 1):
         if opt.best_energy <= target:
             return opt.n_evaluations, True
@@ -46,21 +43,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--atoms", type=int, default=38)
     parser.add_argument("--seeds", type=int, default=40)
-    parser.add_argument("--first-seed", type=int, default=10_000)
+    parser.add_argument("--first-seed", type=int, default=40_000)
     parser.add_argument("--evaluations", type=int, default=50_000)
     args = parser.parse_args()
-    begin = time.perf_counter()
+    begin, problem = time.perf_counter(), get_problem(f"lj{args.atoms}")
     seeds = range(args.first_seed, args.first_seed + args.seeds)
-    runs = [search(args.atoms, seed, args.evaluations) for seed in seeds]
-    spent, hit = np.array([n for n, _ in runs]), np.array([found for _, found in runs])
-    low, high = interval(spent, hit)
-    rate = spent.sum() / (time.perf_counter() - begin)
-    print("| system | method | successes | evaluations per success | 90 % interval | evaluations/s |")
+    found = [search(problem, seed, args.evaluations) for seed in seeds]
+    spent, hit = np.array([n for n, _ in found]), np.array([success for _, success in found])
+    runs = Runs(spent, np.where(hit, spent, np.inf), np.full(len(found), args.evaluations), ())
+    cost = cost_per_success(runs)
+    print("| problem | method | successes | evaluations per success | 90 % interval | evaluations/s |")
     print("|---|---|---|---|---|---|")
-    mean = spent.sum() / max(hit.sum(), 1)
     print(
-        f"| lj{args.atoms} | LearnedHop, ASE's LennardJones | {hit.sum()}/{len(hit)} | {mean:,.0f} "
-        f"| {low:,.0f} to {high:,.0f} | {rate:,.0f} |"
+        f"| {problem.name} | LearnedHop, ASE's LennardJones | {hit.sum()}/{len(hit)} | {cost.value:,.0f} "
+        f"| {cost.low:,.0f} to {cost.high:,.0f} | {cost.total / (time.perf_counter() - begin):,.0f} |"
     )
 
 

@@ -190,6 +190,16 @@ def test_the_loop_and_the_written_out_recursion_agree(dtype, monkeypatch):
     assert_allclose(unrolled, looped, rtol=1e-6)
 
 
+def test_a_loop_compiles_to_less():
+    x = jnp.asarray(cluster(2))
+
+    def size(unrolled):
+        step = jax.jit(partial(relax_step, unrolled=unrolled))
+        return len(step.lower(relax_init(x, 0.01, 6), x, *quadratic(x), MAXSTEP).as_text())
+
+    assert size(unrolled=False) < size(unrolled=True)
+
+
 def test_turns_with_the_cluster_and_batches(dtype):
     starts = jnp.asarray(np.stack([cluster(3), cluster(4)]), dtype)
     turn = jnp.asarray(np.linalg.qr(normals(3, 5))[0], dtype)

@@ -16,22 +16,29 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-QUICK = {"xla_backend_optimization_level": 0}
-"""How to compile what is called rarely: a third less time to compile, and no slower for small systems."""
+OFTEN: dict[str, bool | int | str] = {"xla_cpu_use_fusion_emitters": False}
+"""How to compile what every step calls: XLA's older emitters take half the time to compile, and run as fast."""
+RARELY: dict[str, bool | int | str] = {**OFTEN, "xla_backend_optimization_level": 0}
+"""How to compile what is called rarely: a third of the time to compile, and no slower for small systems."""
 
 
 class Policy(NamedTuple):
-    """Names an optimizer: `optimizer(params)` returns it; `params` are arrays, `config` is compiled in."""
+    """Names an optimizer: `build(params, config)` returns it; `params` are arrays, `config` is compiled in.
+
+    `start(params, config, key, system, budget)`, if there is one, returns what its `init` returns, in NumPy: for one
+    structure that takes less time than to compile `init`.
+    """
 
     build: Callable
     params: Any
     config: Hashable
+    start: Callable | None = None
 
 
 class Compiled(NamedTuple):
     """Holds the compiled functions; each but `length` returns the state as a vector."""
 
-    init: Callable  # (params, key, system, budget)
+    init: Callable  # (params, key, system, budget); not compiled where the policy has a `start`
     advance: Callable  # (params, state, observation): positions, gradient and energy, in one vector [6 * n_atoms + 1]
     hop: Callable  # (params, state, n_atoms, neighbors); n_atoms is compiled in
     length: Callable  # as init: the length of a state of this size
@@ -81,8 +88,8 @@ def unflatten(vector, layout: Layout):
 
 
 @lru_cache(maxsize=64)
-def compile_policy(build: Callable, config: Hashable, params_layout: Layout) -> Compiled:
-    """Returns the compiled functions of `build(., config)`; sizes are compiled as they come.
+def compile_policy(build: Callable, config: Hashable, params_layout: Layout, start: Callable | None) -> Compiled:
+    """Returns the compiled functions of `build(., config)`, see `Policy`; sizes are compiled as they come.
 
     Their parameters come as the vector that `params_layout` describes, for the same reason as the state.
     """
@@ -95,7 +102,8 @@ def compile_policy(build: Callable, config: Hashable, params_layout: Layout) -> 
         n_atoms = state.positions.shape[0]
         layouts[n_atoms] = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
         parts = [state.positions, state.event, state.pending, *jax.tree.leaves(state)]
-        return jnp.concatenate([part.astype(state.positions.dtype).reshape(-1) for part in parts])
+        join = np.concatenate if isinstance(state.positions, np.ndarray) else jnp.concatenate
+        return join([part.astype(state.positions.dtype).reshape(-1) for part in parts])
 
     def unpack(vector, n_atoms):
         leaves, structure = jax.tree.flatten(layouts[n_atoms])
@@ -109,6 +117,10 @@ def compile_policy(build: Callable, config: Hashable, params_layout: Layout) -> 
     def init(params, key, system, budget):
         return pack(optimizer(params).init(key, system, budget))
 
+    def init_on_host(params, key, system, budget):
+        assert start is not None
+        return pack(start(unflatten(np.asarray(params), params_layout), config, key, system, budget))
+
     def advance(params, vector, observation):
         n_atoms = observation.shape[0] // 6
         positions, gradient = observation[:-1].reshape(2, n_atoms, 3)
@@ -120,11 +132,23 @@ def compile_policy(build: Callable, config: Hashable, params_layout: Layout) -> 
         return pack(optimizer(params).hop(unpack(vector, n_atoms), neighbors))
 
     def length(*args):
-        return jax.eval_shape(init, *args).shape[0]
+        return (jax.eval_shape(init, *args) if start is None else init_on_host(*args)).shape[0]
 
-    return Compiled(
-        jax.jit(init, compiler_options=QUICK),
-        jax.jit(advance),
-        jax.jit(hop, static_argnums=2, compiler_options=QUICK),
-        length,
-    )
+    first = _jit(init, RARELY) if start is None else init_on_host
+    return Compiled(first, _jit(advance, OFTEN), _jit(hop, RARELY, static_argnums=2), length)
+
+
+def _jit(function: Callable, options: dict[str, bool | int | str], **kwargs) -> Callable:
+    """Compiles with options of XLA, or without any where its version has given one of them up."""
+    variants = [jax.jit(function, compiler_options=options, **kwargs), jax.jit(function, **kwargs)]
+
+    def call(*args):
+        try:
+            return variants[0](*args)
+        except jax.errors.JaxRuntimeError as error:
+            if len(variants) == 1 or "No such compile option" not in str(error):
+                raise
+        del variants[0]
+        return variants[0](*args)
+
+    return call

@@ -4,6 +4,7 @@ ASE hands an optimizer rows of three numbers: atoms, or what a filter or a band 
 every row is matched with its atom where it has one.
 """
 
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,6 @@ import numpy as np
 from ase import Atoms
 from ase.constraints import FixAtoms
 from ase.filters import Filter, StrainFilter
-from ase.mep.neb import BaseNEB
 from ase.utils.abc import Optimizable
 
 from ..types import System
@@ -60,13 +60,19 @@ def describe(target, optimizable: Optimizable) -> Rows:
     n_rows = -(-n_dofs // 3)
     if n_dofs == 0:
         raise ValueError("there are no atoms to optimize: the structure or the filter is empty")
-    has_objective = not isinstance(target, BaseNEB)
+    has_objective = not _is_band(target)
     atoms, index = _match(target, n_rows)
     if atoms is None and has_objective and not isinstance(target, (Atoms, Filter)):
         images = [image for image in optimizable.iterimages() if isinstance(image, Atoms)]
         if len(images) == 1 and 3 * len(images[0]) == n_dofs:
             atoms, index = images[0], np.arange(n_rows)
     return Rows(n_dofs, atoms, index, has_objective)
+
+
+def _is_band(target) -> bool:
+    """Whether this is a band of images; who has one has imported their module, and nobody else should pay for it."""
+    module = sys.modules.get("ase.mep.neb")
+    return module is not None and isinstance(target, module.BaseNEB)
 
 
 def _match(target, n_rows: int) -> tuple[Atoms | None, np.ndarray]:

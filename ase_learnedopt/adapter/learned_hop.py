@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..optimizers.host_start import start_learned_hop
 from ..optimizers.learned_hop import LearnedHopConfig, learned_hop
 from ..optimizers.networks import head_shapes
 from ..optimizers.policy import FEATURES, HEADS
@@ -41,15 +42,15 @@ class LearnedHop(LearnedOptimizer):
         **kwargs,
     ):
         self.weights = "none" if weights is None else str(weights)
-        self._params, trained = _load(self.weights)
+        self._params, trained = load_policy(self.weights)
         self._config = config or trained
         super().__init__(atoms, restart, logfile, trajectory, append_trajectory, **kwargs)
 
     def _search_policy(self) -> Policy:
-        config = self._config
+        config = replace(self._config, unrolled=False)  # one structure: nothing gained, and longer to compile
         if self._given_maxstep is not None:
             config = replace(config, maxstep=self._given_maxstep / self.length_scale)
-        return Policy(learned_hop, self._params, config)
+        return Policy(learned_hop, self._params, config, start_learned_hop)
 
     def _settings(self) -> str:
         return f"weights {self.weights}, {super()._settings()}"
@@ -59,8 +60,12 @@ class LearnedHop(LearnedOptimizer):
         return {**super().todict(), "weights": self.weights}
 
 
-def _load(weights: str) -> tuple[dict, LearnedHopConfig]:
-    """Returns parameters and the constants they were trained with."""
+def load_policy(weights: str) -> tuple[dict, LearnedHopConfig]:
+    """Returns parameters and constants of shipped weights, a file, or "none".
+
+    Raises:
+      ValueError: no such weights, damaged ones, or those of another architecture or version.
+    """
     # Untrained, only the shapes matter: the heads' last layers are zero, so the others are never read.
     untrained = {
         name: {key: np.zeros(shape, np.float32) for key, shape in head_shapes(*sizes).items()}

@@ -23,12 +23,15 @@ class LearnedMethod:
     def __init__(self, policy: Policy, system: System, n_dofs: int, key: np.ndarray, budget: float):
         self._prepare(policy, system, n_dofs)
         with double_precision():
-            inputs = jax.device_put((key, system, np.asarray(budget, float)), host_device())
-            self._take(self._functions.init(self._params, *inputs))
+            inputs = key, system, np.asarray(budget, float)
+            if policy.start is None:
+                inputs = jax.device_put(inputs, host_device())
+            state = self._functions.init(self._params, *inputs)
+            self._take(jax.device_put(state, host_device()))
 
     def _prepare(self, policy: Policy, system: System, n_dofs: int) -> None:
         params, layout = flatten(policy.params)
-        self._functions = compile_policy(policy.build, policy.config, layout)
+        self._functions = compile_policy(policy.build, policy.config, layout, policy.start)
         self._system, self._n_dofs, self._size = system, n_dofs, len(system.species)
         with double_precision():
             self._params = jax.device_put(params, host_device())

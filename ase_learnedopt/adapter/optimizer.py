@@ -12,7 +12,7 @@ from .compiled import Policy
 from .convert import describe, resolve_scales
 from .loop import TwoStageRun
 from .minima import Minimum
-from .relaxation import RelaxationConfig, relaxation
+from .relaxation import RelaxationConfig, relaxation, start_relaxation_alone
 from .restart_file import RestartFile, read_restart
 from .stages import Stages
 
@@ -91,7 +91,7 @@ class LearnedOptimizer(TwoStageRun):
 
     def _relax_policy(self) -> Policy:
         """Returns what relaxes the best structure, without hops."""
-        return Policy(relaxation, {"maxstep": self.maxstep}, RelaxationConfig())
+        return Policy(relaxation, {"maxstep": self.maxstep}, RelaxationConfig(), start_relaxation_alone)
 
     @property
     def best_energy(self) -> float:

@@ -1,12 +1,14 @@
 """A plain local relaxation as an `Optimizer`: the quasi-Newton core, one step after another, no hops. Layer 3."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ..optimizers.base import common_fields, compose, record
+from ..optimizers.host_start import start_fields, start_relaxation
 from ..optimizers.model_hessian import inverse_model_hessian
 from ..optimizers.relax import RelaxState, relax_init, relax_step
 from ..types import Optimizer, System
@@ -49,11 +51,8 @@ def relaxation(params: dict, config: RelaxationConfig) -> Optimizer:
     def init(key, system, budget=jnp.inf):
         del budget
         n, dtype = system.positions.shape[0], system.positions.dtype
-        memory = config.memory if n <= config.large else config.large_memory
         metric = jnp.eye(3 * n, dtype=dtype) if n <= config.modelled else None
-        scale = BOND_INVERSE_CURVATURE * system.length_scale**2 / system.energy_scale
-        scale = scale if n <= config.modelled else scale / BONDS_PER_ATOM
-        relax = relax_init(system.positions, scale, memory)
+        relax = relax_init(system.positions, _scale(config, system), _memory(config, n))
         return RelaxationState(**common_fields(key, system), relax=relax, metric=metric)
 
     def advance(state, energy, forces):
@@ -66,3 +65,22 @@ def relaxation(params: dict, config: RelaxationConfig) -> Optimizer:
         return state._replace(**{**record(state, energy), "positions": proposal, "relax": relax, "metric": metric})
 
     return compose(init, advance)
+
+
+def start_relaxation_alone(params, config: RelaxationConfig, key, system: System, budget) -> RelaxationState:
+    """Returns what `relaxation(params, config).init` returns, of NumPy arrays: nothing to compile."""
+    del params, budget
+    n = system.positions.shape[0]
+    metric: Any = np.eye(3 * n) if n <= config.modelled else None
+    relax = start_relaxation(system.positions, float(_scale(config, system)), _memory(config, n))
+    return RelaxationState(**start_fields(key, system), relax=relax, metric=metric)
+
+
+def _scale(config: RelaxationConfig, system: System):
+    """Returns the inverse curvature `[]` that the first step is taken with."""
+    scale = BOND_INVERSE_CURVATURE * system.length_scale**2 / system.energy_scale
+    return scale if system.positions.shape[0] <= config.modelled else scale / BONDS_PER_ATOM
+
+
+def _memory(config: RelaxationConfig, n_rows: int) -> int:
+    return config.memory if n_rows <= config.large else config.large_memory

@@ -25,10 +25,10 @@ class LearnedHopConfig:
     maxstep: float = 0.15  # longest move of one atom in a relaxation
     inverse_curvature: float = 0.01  # of a fresh relaxation
     max_deform_steps: int = 200
-    deform_tolerance: float = 0.2  # rms gradient that ends a deformation
+    deform_tolerance: float = 0.5  # rms gradient that ends a deformation
     deform_start: float = 5.0  # the user's own start is deformed only above this rms gradient
     kT: float = 0.3
-    other_kT: float = 0.05  # of what is not a cluster: cells, slabs, anything with fixed atoms
+    other_kT: float = 0.1  # of what is not a cluster: cells, slabs, anything with fixed atoms
     shake: float = 0.4  # before a deformed relaxation
     plain_shake: float = 0.2  # before any other
     neighborhood: int = 12  # atoms that a local shake moves together
@@ -38,6 +38,7 @@ class LearnedHopConfig:
     atom_temperature: float = 0.5  # in neighbours
     site_temperature: float = 0.5  # in neighbours
     exchange_temperature: float = 0.3
+    unrolled: bool = True  # the recursion over curvature pairs: faster in batches; False compiles sooner
 
 
 class LearnedHopState(NamedTuple):

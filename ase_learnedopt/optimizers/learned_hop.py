@@ -115,7 +115,9 @@ def _advance(config, params, state, energy, forces):
     size = rms(gradient)
     outputs = apply_head(params["step"], step_features(state, relax, size, value, deforming))
     cap = config.maxstep * system.length_scale * jnp.exp(outputs[1])
-    relax, proposal = relax_step(relax, state.positions, value, gradient, cap, jnp.exp(outputs[0]))
+    relax, proposal = relax_step(
+        relax, state.positions, value, gradient, cap, jnp.exp(outputs[0]), unrolled=config.unrolled
+    )
 
     exhausted = relax.n_steps >= config.max_relax_steps
     minimum = ~deforming & (

@@ -72,7 +72,7 @@ PLAY_NOISE = (len(ARMS),), (10,)
 """Shapes of the uniforms that `play` needs."""
 
 
-def play(noise, portfolio: Portfolio, system: System, correction, explore) -> tuple[Portfolio, Deformation]:
+def play(noise, portfolio: Portfolio, system: System, correction, explore: bool) -> tuple[Portfolio, Deformation]:
     """Chooses an arm and draws its deformation.
 
     An arm is drawn from its prior, less how far its lowest energy lies above the lowest of all (in energy scales, at
@@ -85,10 +85,10 @@ def play(noise, portfolio: Portfolio, system: System, correction, explore) -> tu
     lowest = jnp.min(portfolio.lowest)
     behind = jnp.where(jnp.isfinite(portfolio.lowest), (portfolio.lowest - lowest) / system.energy_scale, 0.0)
     logits = jnp.log(prior) - jnp.clip(behind, 0.0, 4.0) + correction[: len(ARMS)]
-    arm = jnp.argmax(logits + jnp.where(explore, to_gumbel(for_arm), 0.0)).astype(jnp.int32)
+    arm = jnp.argmax(logits + to_gumbel(for_arm) if explore else logits).astype(jnp.int32)
     scale = jnp.exp(correction[len(ARMS) :])
     normals = to_normal(for_shape)
-    luck = jnp.where(explore, jnp.exp(STRENGTH_SPREAD * normals[9]), 1.0)
+    luck = jnp.exp(STRENGTH_SPREAD * normals[9]) if explore else 1.0
     strength = jnp.asarray(STRENGTH, dtype)[arm] * scale[0] * luck * is_cluster(system).astype(dtype)
     shape = ellipsoid(normals[:9], jnp.asarray(SPREAD, dtype)[arm] * scale[2])
     deformation = Deformation(strength, jnp.asarray(EXPONENT, dtype)[arm] * scale[1], shape)

@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 
 UNROLLED_MEMORY = 8
-"""Up to this memory the recursion is written out, which is fastest in batches; beyond, a loop compiles sooner."""
+"""Up to this memory the recursion is written out, which is fastest in batches; a loop compiles sooner."""
 MAX_REJECTIONS = 4
 """In a row; the next step, by then very short, is taken as it is, so that noise in the energy cannot stop a run."""
 
@@ -50,7 +50,7 @@ def relax_init(positions, inverse_curvature, memory: int) -> RelaxState:
     )
 
 
-def relax_step(state: RelaxState, positions, value, gradient, maxstep, multiplier=1.0, metric=None):
+def relax_step(state: RelaxState, positions, value, gradient, maxstep, multiplier=1.0, metric=None, unrolled=True):
     """Absorbs one evaluation at `positions` and proposes the next point.
 
     Args:
@@ -60,6 +60,7 @@ def relax_step(state: RelaxState, positions, value, gradient, maxstep, multiplie
       multiplier: `[]` factor on the quasi-Newton step, 1 for the classical method.
       metric: `[3 * n_atoms, 3 * n_atoms]` a symmetric positive matrix that the inverse Hessian is about proportional
         to, in place of the identity; may change from step to step.
+      unrolled: whether the recursion is written out where the memory is short, or always a loop.
 
     Returns:
       The new state and the next point `[n_atoms, 3]`.
@@ -79,7 +80,7 @@ def relax_step(state: RelaxState, positions, value, gradient, maxstep, multiplie
         n_rejected=jnp.where(accept, 0, state.n_rejected + 1),
         n_steps=state.n_steps + 1,
     )
-    direction = _direction(state, metric)
+    direction = _direction(state, metric, unrolled)
     downhill = jnp.sum(direction * state.gradient) < 0
     move = multiplier * jnp.where(downhill, direction, -state.inverse_curvature * state.gradient)
     cap = jnp.where(accept, maxstep, jnp.minimum(maxstep, 0.5 * _longest(step)))
@@ -141,9 +142,10 @@ def _apply(metric, rows):
     return rows if metric is None else (metric @ rows.reshape(-1)).reshape(rows.shape)
 
 
-def _direction(state: RelaxState, metric):
+def _direction(state: RelaxState, metric, unrolled: bool):
     """Returns minus the inverse Hessian times the gradient, `[n_atoms, 3]`, by the two-loop recursion."""
-    unroll = state.steps.shape[0] if state.steps.shape[0] <= UNROLLED_MEMORY else 1
+    memory = state.steps.shape[0]
+    unroll = memory if unrolled and memory <= UNROLLED_MEMORY else 1
     pairs = (state.steps, state.changes, state.weights)
 
     def down(q, pair):

@@ -36,7 +36,7 @@ def read_structure(text: str) -> Structure:
         return Structure(_read_file(text), None)
     if "/" in text or "." in text:
         raise ValueError(f"there is no file {text}")
-    parts = _parse(text)
+    parts = parse_formula(text)
     atoms = Atoms()
     for part in parts:
         atoms += part
@@ -108,7 +108,7 @@ def _read_file(text: str) -> Atoms:
     return atoms
 
 
-def _parse(text: str) -> list[Atoms]:
+def parse_formula(text: str) -> list[Atoms]:
     """Takes a formula apart into single atoms and whole molecules."""
     from ase.build import molecule
     from ase.collections import g2

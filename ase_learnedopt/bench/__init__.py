@@ -1,0 +1,1 @@
+"""Problems, methods and protocol of the benchmark. Layer 4."""

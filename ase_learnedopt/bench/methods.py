@@ -1,0 +1,118 @@
+"""The one table of methods: ours and the rivals, each at its defaults and tuned.
+
+Ours are builders of an `Optimizer`; `random_restart_*` puts fresh random starts around a local one. Rivals run their
+own code, see `rivals`. Tuned constants come from `benchmarks/tune_restarts.py`, `benchmarks/tune_rivals.py` and, for
+silicon, `benchmarks/silicon.py --tune`, on seeds that no benchmark uses.
+"""
+
+import difflib
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from ..adapter.learned_hop import load_policy
+from ..optimizers import OPTIMIZERS, basin_hopping, learned_hop, random_restart
+from ..types import Optimizer
+from ..weights_io import read_card
+from .rivals import RIVALS
+
+
+@dataclass(frozen=True)
+class Method:
+    """Describes one row of the table."""
+
+    name: str
+    build: Callable[[Any, Any], Optimizer] | None = None  # ours: (params, config) -> Optimizer
+    run: Callable[..., None] | None = None  # rivals: (problem, atoms, evaluator, seed, **settings)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    extra: str | None = None  # module that a rival needs
+    weights: str | None = None  # default weights of a learned one
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether it is an `Optimizer` of this package, which can run in batches."""
+        return self.build is not None
+
+
+TUNED_RESTARTS: dict[str, dict[str, float]] = {
+    "gradient_descent": {},
+    "momentum": {},
+    "adam": {},
+    "fire": {},
+    "lbfgs": {},
+}
+"""Of the local optimizers in random restarts."""
+
+
+def _without_heads(build: Callable[..., Optimizer], **settings: Any) -> Callable[[Any, Any], Optimizer]:
+    """Returns a builder with the arguments of one that has parameters and a config, which it leaves unread."""
+    return lambda _params, _config: build(**settings)
+
+
+def _restarts(local: str, **settings: Any) -> Callable[[Any, Any], Optimizer]:
+    return lambda _params, _config: random_restart(OPTIMIZERS[local](**settings))
+
+
+def _table() -> dict[str, Method]:
+    rows = [Method("learned_hop", learned_hop, weights="learned_hop")]
+    rows += [Method("basin_hopping", _without_heads(basin_hopping))]
+    silicon: dict[str, Any] = {"kT": 0.05, "shake": 0.45, "target_acceptance": None, "neighborhood": 8}
+    rows += [Method("basin_hopping_local", _without_heads(basin_hopping, **silicon), settings=silicon)]
+    for local, tuned in TUNED_RESTARTS.items():
+        rows += [Method(f"random_restart_{local}", _restarts(local))]
+        if tuned:
+            rows += [Method(f"random_restart_{local}_tuned", _restarts(local, **tuned), settings=tuned)]
+    rows += [Method(name, run=r.run, settings=r.settings, extra=r.extra) for name, r in RIVALS.items()]
+    return {row.name: row for row in rows}
+
+
+METHODS = _table()
+
+
+def get_method(name: str) -> Method:
+    """Returns a row of the table.
+
+    Raises:
+      ValueError: there is no such method, or what it needs is not installed.
+    """
+    if name not in METHODS:
+        near = difflib.get_close_matches(name, METHODS, 3, 0.4)
+        hint = f"did you mean {' or '.join(near)}?" if near else "see `ase-learnedopt bench list`"
+        raise ValueError(f"no method {name!r}: {hint}")
+    method = METHODS[name]
+    if not is_installed(method):
+        raise ValueError(f"method {name} needs the module {method.extra}: pip install 'ase-learnedopt[bench]'")
+    return method
+
+
+def is_installed(method: Method) -> bool:
+    """Whether the module that a method needs is there."""
+    return method.extra is None or importlib.util.find_spec(method.extra) is not None
+
+
+@lru_cache(maxsize=16)
+def load(name: str, weights: str | None = None) -> tuple[Any, Any, str | None]:
+    """Returns parameters, config and the label of the weights, for a method of ours; nothing for one without heads.
+
+    Raises:
+      ValueError: weights given to a method that has none, or weights of another architecture.
+    """
+    method = get_method(name)
+    if method.weights is None:
+        if weights is not None:
+            raise ValueError(f"method {name} reads no weights; leave out --weights {weights}")
+        return {}, None, None
+    chosen = weights or method.weights
+    params, config = load_policy(chosen)
+    return params, config, "none" if chosen == "none" else f"{chosen}@{read_card(chosen)['sha256'][:12]}"
+
+
+@lru_cache(maxsize=16)
+def optimizer(name: str, weights: str | None = None) -> Optimizer:
+    """Returns the optimizer of a method of ours; one object for each name, so that it is compiled once."""
+    params, config, _ = load(name, weights)
+    build = get_method(name).build
+    assert build is not None
+    return build(params, config)

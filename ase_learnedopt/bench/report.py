@@ -1,0 +1,138 @@
+"""Makes the report of a folder of records: Markdown, plots, one HTML page; and the page of the docs. Layer 4."""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from .page import Block, Figure, Heading, html_page, markdown_page
+from .plots import draw_all, file_name, plots_of
+from .provenance import dates, folder
+from .results import Results, collect, energy_unit
+from .tables import TABLES, failure_table, overview_table, speed_table
+
+STATIC = "_static/benchmarks"
+"""Where the plots of the documentation lie, from `docs/`."""
+
+
+def report(directory: str | Path) -> list[Path]:
+    """Writes `report.md`, `plots/*.svg` and `report.html` into a folder of records.
+
+    Each file appears whole or not at all, and the same records give the same files.
+
+    Returns:
+      The files written.
+
+    Raises:
+      ValueError: the folder has no records, or a line that is not one.
+    """
+    directory, results = Path(directory), collect(directory)
+    plots = draw_all(results)
+    blocks = list(report_blocks(results, plots))
+    title = f"Benchmark: {folder(results)}"
+    written = [_write(directory / "plots" / name, svg) for name, svg in plots.items()]
+    written.append(_write(directory / "report.md", markdown_page(title, blocks, "plots")))
+    written.append(_write(directory / "report.html", html_page(title, blocks, plots)))
+    return written
+
+
+def benchmarks_page(directory: str | Path) -> str:
+    """Returns the content of `docs/benchmarks.md` for a folder of records; plots are linked under `STATIC`."""
+    results = collect(directory)
+    return _docs_page(results, list(report_blocks(results, plots_of(results))))
+
+
+def write_docs(directory: str | Path, docs: str | Path) -> list[Path]:
+    """Writes `benchmarks.md` and its plots into the folder of the documentation and returns the files."""
+    results, docs = collect(directory), Path(docs)
+    plots = draw_all(results)
+    written = [_write(docs / STATIC / name, svg) for name, svg in plots.items()]
+    return [*written, _write(docs / "benchmarks.md", _docs_page(results, list(report_blocks(results, plots))))]
+
+
+def report_blocks(results: Results, plots: Collection[str]) -> Iterator[Block]:
+    """Yields the pieces of a report in order: across problems, problem by problem, failures."""
+    yield _summary(results)
+    yield (
+        "FE is one evaluation of energy and forces, the only currency here. Every method gets the same start for the "
+        "same seed and runs until it has evaluated an energy within tolerance of the lowest known one, or until its "
+        "budget is spent. Methods are sorted best first, the best of a column is bold."
+    )
+    yield Heading("All problems")
+    yield overview_table(results)
+    for name, caption in _PROFILES.items():
+        if name in plots:
+            yield Figure(name, caption)
+    duels = speed_table(results)
+    if duels is not None:
+        yield Heading("Against the best rival", 3)
+        yield duels
+    for problem in results.problems:
+        yield from _problem_blocks(results, problem, plots)
+    failures = failure_table(results)
+    if failures is not None:
+        yield Heading("Failed runs")
+        yield failures
+
+
+_PROFILES = {
+    "performance_profile.svg": "Performance profile: share of problems solved against cost relative to the best method",
+    "data_profile.svg": "Data profile: share of successful runs against evaluations for each degree of freedom",
+}
+
+
+def _problem_blocks(results: Results, problem: str, plots: Collection[str]) -> Iterator[Block]:
+    captions = {
+        "success": f"{problem}: share of runs that succeeded against evaluations",
+        "energy": f"{problem}: best energy above the reference against evaluations",
+    }
+    yield Heading(problem)
+    facts = results.facts[problem]
+    if facts.reference is not None:
+        size = f"{facts.n_atoms} atoms; " if facts.n_atoms else ""
+        unit = energy_unit(problem)
+        lowest = min(float(cell.energies.min()) for cell in results.of_problem(problem))
+        yield f"{size}lowest known energy {facts.reference:.6f} {unit}, tolerance {facts.tolerance:g}. {facts.source}."
+        if lowest < facts.reference - (facts.tolerance or 0.0):
+            yield f"**A run has found {lowest:.6f} {unit}, below the lowest known energy.**"
+    for kind, caption in captions.items():
+        if file_name(problem, kind) in plots:
+            yield Figure(file_name(problem, kind), caption)
+    for title, table in TABLES.items():
+        yield Heading(f"{title}, {problem}", 3)
+        yield table(results, problem)
+
+
+def _summary(results: Results) -> str:
+    records = [record for cell in results.cells.values() for record in cell.records]
+    failed = sum(cell.n_failed for cell in results.cells.values())
+    spent = sum(int(cell.runs.evaluations.sum()) for cell in results.cells.values())
+    most = {p: max(len(cell.records) for cell in results.of_problem(p)) for p in results.problems}
+    cells = results.cells.values()
+    short = sum(len(cell.records) < most[cell.problem] for cell in cells)
+    absent = int(np.isnan(results.costs()).sum())
+    text = (
+        f"{_several(results.problems, 'problem')}, {_several(results.methods, 'method')}, {_several(records, 'run')}, "
+        f"{spent:,} evaluations, measured {dates(record.get('date') for record in records)}."
+    )
+    parts = [("Failed runs", failed), ("Cells with fewer seeds than others", short), ("Cells not run", absent)]
+    return " ".join([text, *(f"{what}: {count}." for what, count in parts if count)])
+
+
+def _several(things: Collection, name: str) -> str:
+    return f"{len(things):,} {name}{'' if len(things) == 1 else 's'}"
+
+
+def _docs_page(results: Results, blocks: list[Block]) -> str:
+    command = f"`ase-learnedopt bench report {folder(results)}`"
+    origin = f"This page is generated from records of runs, as {command} makes its report; nothing in it is typed."
+    return markdown_page("Benchmarks", [origin, *blocks], STATIC)
+
+
+def _write(path: Path, text: str) -> Path:
+    """Writes a file in one move."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8", newline="\n")
+    temporary.replace(path)
+    return path

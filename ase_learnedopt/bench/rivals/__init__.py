@@ -1,0 +1,71 @@
+"""Rivals: other people's searches, their own code called, each at its defaults and tuned. Layer 4.
+
+`benchmarks/tune_rivals.py` searches the tuned settings, on seeds that no benchmark uses; so far it has been run for
+SciPy alone, the others are first guesses. In them lengths and energies are in the scales of the problem, so that one
+set of them fits Lennard-Jones and metals alike.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from . import ase_basin_hopping, ase_ga, ase_minima_hopping, pele_basin_hopping, scipy_basinhopping
+
+
+@dataclass(frozen=True)
+class Rival:
+    """Describes one rival: what runs it, (problem, atoms, evaluator, seed, **settings), and what it needs."""
+
+    run: Callable[..., None]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    extra: str | None = None  # module of an optional dependency
+
+
+TUNED: dict[str, dict[str, Any]] = {
+    "scipy_basinhopping": {"stepsize": 0.4, "kT": 0.4, "gtol": 1e-2, "interval": 50, "memory": 10},
+    "ase_basin_hopping": {"optimizer": "LBFGS", "dr": 0.36, "kT": 0.8, "fmax": 0.05, "maxstep": 0.2},
+    "ase_minima_hopping": {
+        "optimizer": "BFGSLineSearch",
+        "fmax": 0.05,
+        "kT0": 0.3,
+        "Ediff0": 1.0,
+        "minima_threshold": 0.3,
+        "mdmin": 2,
+        "timestep": 0.02,
+    },
+    "ase_ga": {
+        "optimizer": "LBFGS",
+        "fmax": 0.05,
+        "maxstep": 0.2,
+        "steps": 200,
+        "population": 20,
+        "mutation": 0.3,
+        "rattle": 0.4,
+        "rattled": 0.4,
+        "dE": 0.02,
+        "stall": None,
+    },
+    "pele_basin_hopping": {
+        "stepsize": 0.36,
+        "kT": 0.8,
+        "tol": 1e-2,
+        "maxstep": 0.4,
+        "maxErise": 0.1,
+        "interval": None,
+        "memory": 5,
+    },
+}
+"""Each is a value of the keyword `scaled`, described in the rival's module."""
+
+_RUNS: dict[str, tuple[Callable[..., None], str | None]] = {
+    "scipy_basinhopping": (scipy_basinhopping.run, None),
+    "ase_basin_hopping": (ase_basin_hopping.run, None),
+    "ase_minima_hopping": (ase_minima_hopping.run, None),
+    "ase_ga": (ase_ga.run, "ase_ga"),
+    "pele_basin_hopping": (pele_basin_hopping.run, "pele"),
+}
+
+RIVALS: dict[str, Rival] = {}
+for _name, (_run, _extra) in _RUNS.items():
+    RIVALS[_name] = Rival(_run, {}, _extra)
+    RIVALS[f"{_name}_tuned"] = Rival(_run, {"scaled": TUNED[_name]}, _extra)

@@ -1,0 +1,111 @@
+"""Runs the seeds of one job in this process, in a batch or one by one, and makes their records."""
+
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from .batched import run_batched
+from .counting import Evaluator, RunEnded
+from .methods import Method, get_method, load, optimizer
+from .problems import Problem, get_problem
+from .single import drive
+
+
+def run_seeds(job, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """Yields a record for each seed of a `runner.Job`; one whose method crashes is recorded with its error."""
+    problem, method = get_problem(job.problem), get_method(job.method)
+    target = None if problem.reference is None else problem.reference + problem.tolerance
+    label = load(job.method, job.weights)[2] if method.is_ours else None
+    n_atoms = len(problem.start(seeds[0]))
+    named = {
+        "problem": problem.name,
+        "n_atoms": n_atoms,
+        "method": method.name,
+        "weights": label,
+        "budget": job.evaluations,
+    }
+    batched = method.is_ours and problem.potential is not None and job.path != "single"
+    run = _run_batch if batched else _run_one_by_one
+    for record in run(job, problem, method, seeds, target):
+        yield {**named, **record}
+
+
+def _run_batch(job, problem: Problem, method: Method, seeds: Sequence[int], target: float | None):
+    done = set()
+    try:
+        chosen = optimizer(method.name, job.weights)
+        for run in run_batched(problem, chosen, seeds, job.evaluations, target, width=job.width):
+            done.add(run.seed)
+            yield {
+                "seed": run.seed,
+                "evaluations": run.evaluations,
+                "hit": run.hit,
+                "hit_at": run.evaluations if run.hit else None,
+                "best_energy": run.best_energy,
+                "trace": run.trace,
+                "wall_s": run.wall_s,
+                "error": None,
+            }
+    except Exception:  # noqa: BLE001  a crash is a result
+        for seed in seeds:
+            if seed not in done:
+                yield _failure(seed, traceback.format_exc(limit=-3))
+
+
+def _run_one_by_one(job, problem: Problem, method: Method, seeds: Sequence[int], target: float | None):
+    for seed in seeds:
+        evaluator = None
+        begin, error = time.perf_counter(), None
+        try:
+            atoms = problem.start(seed)
+            evaluator = Evaluator(atoms, problem.calculator(), job.evaluations, target)
+            _run_one(job, problem, method, atoms, evaluator, seed)
+        except RunEnded:
+            pass
+        except Exception:  # noqa: BLE001  a crash is a result
+            error = traceback.format_exc(limit=-3)
+        yield _record(seed, evaluator, time.perf_counter() - begin, error)
+
+
+def _run_one(job, problem: Problem, method: Method, atoms, evaluator: Evaluator, seed: int) -> None:
+    if method.run is not None:
+        method.run(problem, atoms, evaluator, seed, **method.settings)
+        return
+    params, config, _ = load(method.name, job.weights)
+    assert method.build is not None
+    drive(problem, atoms, evaluator, seed, method.build, params, config)
+
+
+def _record(seed: int, evaluator: Evaluator | None, total: float, error: str | None) -> dict[str, Any]:
+    if evaluator is None:
+        return _failure(seed, error)
+    calculator, compiling = evaluator.calculator_seconds, evaluator.compile_seconds
+    return {
+        "seed": seed,
+        "evaluations": evaluator.n_evaluations,
+        "hit": evaluator.hit_at is not None,
+        "hit_at": evaluator.hit_at,
+        "best_energy": evaluator.best_energy,
+        "trace": evaluator.trace,
+        "wall_s": {
+            "calculator": calculator,
+            "method": max(total - calculator - compiling, 0.0),
+            "compile": compiling,
+            "total": total,
+        },
+        "error": error,
+    }
+
+
+def _failure(seed: int, error: str | None) -> dict[str, Any]:
+    return {
+        "seed": seed,
+        "evaluations": 0,
+        "hit": False,
+        "hit_at": None,
+        "best_energy": None,
+        "trace": [],
+        "wall_s": {"calculator": 0.0, "method": 0.0, "compile": 0.0, "total": 0.0},
+        "error": error,
+    }

@@ -1,0 +1,61 @@
+"""Runs one of our optimizers on any ASE calculator, one structure, one evaluation at a time.
+
+The same pure functions as in a batch, in float64: the counts mean the same.
+"""
+
+import time
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import numpy as np
+from ase import Atoms
+
+from ..adapter.compiled import Policy
+from ..adapter.convert import describe, resolve_scales, to_system
+from ..adapter.method import LearnedMethod
+from .counting import Evaluator
+from .problems import Problem
+from .starts import seed_keys
+
+
+def drive(
+    problem: Problem, atoms: Atoms, evaluator: Evaluator, seed: int, build: Callable, params: Any, config: Hashable
+) -> float:
+    """Runs `build(params, config)` from the start until the evaluator ends it; returns the seconds spent compiling.
+
+    Args:
+      problem: gives the scales of the system where its potential is ours.
+      atoms: the start.
+      evaluator: counts, and raises `RunEnded`, which is let through.
+      seed: of the random stream.
+      build, params, config: see `adapter.compiled.Policy`.
+    """
+    x, system = atoms.positions.reshape(-1).copy(), _system(problem, atoms, seed)
+    begin = time.perf_counter()
+    budget = float(evaluator.budget)
+    method = LearnedMethod(Policy(build, params, config), system, len(x), np.asarray(seed_keys(seed)[1]), budget)
+    evaluator.compile_seconds = time.perf_counter() - begin
+    first = True
+    while True:
+        energy, forces = evaluator.evaluate(x.reshape(-1, 3))
+        begin = time.perf_counter()
+        method.update(x, -np.asarray(forces, float).reshape(-1), energy)
+        if first:
+            evaluator.compile_seconds += time.perf_counter() - begin
+            first = False
+        if method.pending:
+            method.hop()
+        x = x + method.compute_step(x)
+
+
+def _system(problem: Problem, atoms: Atoms, seed: int):
+    """Returns the padded system in float64, with the scales that a batch would have."""
+    rows = describe(atoms, atoms.__ase_optimizable__())
+    ours = None if problem.system is None else problem.system(seed)
+    given = (None, None) if ours is None else (float(ours.length_scale), float(ours.energy_scale))
+    system = to_system(rows, atoms.positions.reshape(-1), *resolve_scales(rows, *given))
+    if ours is None:
+        return system
+    radii = system.radii.copy()
+    radii[: len(atoms)] = np.asarray(ours.radii, float)
+    return system._replace(radii=radii)

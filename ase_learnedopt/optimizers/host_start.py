@@ -1,0 +1,117 @@
+"""The state that LearnedHop begins with, in NumPy: one structure pays more for compiling `init` than for all its steps.
+
+Layer 1. It is what `learned_hop(params, config).init` returns in float64, to rounding, and a test holds the two
+together: who changes one changes both.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ..types import STEP, System
+from .deform import Deformation
+from .exchange import N_PAIR_FEATURES, ExchangeModel
+from .hop_state import LearnedHopConfig, LearnedHopState
+from .host_random import split, to_normal, uniforms
+from .policy import HOP_FEATURES
+from .portfolio import (
+    ARMS,
+    EXPONENT,
+    PLAY_NOISE,
+    PRIOR_MIXED,
+    PRIOR_ONE_ELEMENT,
+    SHAKE,
+    SPREAD,
+    STRENGTH,
+    Portfolio,
+)
+from .relax import RelaxState
+
+
+def start_learned_hop(params: dict, config: LearnedHopConfig, key, system: System, budget: float) -> LearnedHopState:
+    """Returns the first state of a run, all of it NumPy arrays, from a system and a key `[2]` that are."""
+    key, key_arm = split(key)
+    arm, deformation = _first_play(params["restart"], key_arm, system)
+    scale = config.inverse_curvature * float(system.length_scale) ** 2 / float(system.energy_scale)
+    state: dict[str, Any] = {
+        **start_fields(key, system),
+        "budget": _real(budget),
+        "relax": start_relaxation(system.positions, scale, config.memory),
+        "deforming": np.asarray(deformation.strength > 0),
+        "deformation": deformation,
+        "strength_factor": _real(1.0),
+        "n_hops": _whole(0),
+        "n_restarts": _whole(0),
+        "current_positions": system.positions,
+        "current_energy": _real(np.inf),
+        "run_best": _real(np.inf),
+        "stall": _whole(0),
+        "move": _whole(SHAKE),
+        "gave_up": np.zeros((), bool),
+        "portfolio": Portfolio(*_arrays(np.full(len(ARMS), np.inf), _whole(arm))),
+        "exchange": ExchangeModel(*_arrays(np.eye(N_PAIR_FEATURES), np.zeros(N_PAIR_FEATURES))),
+        "pair_features": np.zeros(N_PAIR_FEATURES),
+    }
+    return LearnedHopState(**state)
+
+
+def start_fields(key, system: System) -> dict[str, Any]:
+    """Returns the fields every optimizer state starts with, see `base.common_fields`."""
+    return {
+        "system": system,
+        "positions": system.positions,
+        "best_positions": system.positions,
+        "best_energy": _real(np.inf),
+        "n_evaluations": _whole(0),
+        "event": _whole(STEP),
+        "pending": np.zeros((), bool),
+        "key": key,
+    }
+
+
+def start_relaxation(positions, inverse_curvature: float, memory: int) -> RelaxState:
+    """Returns what `relax.relax_init` returns."""
+    zeros, history = np.zeros(positions.shape), np.zeros((memory, *positions.shape))
+    numbers = np.zeros(memory), _real(inverse_curvature), _whole(0), _whole(0)
+    return RelaxState(*_arrays(positions, zeros, _real(np.inf), history, history, *numbers))
+
+
+def _first_play(head: dict, key, system: System) -> tuple[int, Deformation]:
+    """Returns the arm and the deformation that `portfolio.play` begins a run with."""
+    atoms = system.species >= 0
+    elements = set(np.asarray(system.species[atoms & system.movable]).tolist())
+    is_cluster = not (np.any(system.pbc) or np.any(atoms & ~system.movable))
+    features = dict.fromkeys(HOP_FEATURES, 0.0)
+    features["log n_atoms"] = float(np.log(max(np.sum(atoms), 1.0))) / 5.0
+    features["mixed"] = float(len(elements) > 1)
+    features["periodic"] = float(np.any(system.pbc))
+    hidden = np.tanh(np.array(list(features.values())) @ head["hidden_weights"] + head["hidden_bias"])
+    correction = hidden @ head["output_weights"] + head["output_bias"]
+    arm = int(np.argmax(np.log(PRIOR_MIXED if len(elements) > 1 else PRIOR_ONE_ELEMENT) + correction[: len(ARMS)]))
+    strength, exponent, spread = np.array([STRENGTH[arm], EXPONENT[arm], SPREAD[arm]]) * np.exp(correction[len(ARMS) :])
+    (for_arm,), (for_shape,) = PLAY_NOISE
+    normals = to_normal(uniforms(key, for_arm + for_shape)[for_arm:])
+    return arm, Deformation(*_arrays(_real(strength * is_cluster), _real(exponent), _ellipsoid(normals, spread)))
+
+
+def _ellipsoid(normals: np.ndarray, spread: float) -> np.ndarray:
+    """Returns what `deform.ellipsoid` returns."""
+    log_axes = spread * (normals[:3] - normals[:3].mean())
+    first = normals[3:6] / np.sqrt(np.sum(normals[3:6] ** 2) + 1e-12)
+    second = normals[6:9] - np.sum(normals[6:9] * first) * first
+    second = second / np.sqrt(np.sum(second**2) + 1e-12)
+    frame = np.stack([first, second, np.cross(first, second)])
+    return (frame.T * np.exp(log_axes)) @ frame
+
+
+def _real(value) -> np.ndarray:
+    return np.asarray(value, float)
+
+
+def _whole(value: int) -> np.ndarray:
+    return np.asarray(value, np.int32)
+
+
+def _arrays(*values) -> tuple[Any, ...]:
+    """Returns the values: the fields of a state are annotated as arrays of jax, which these are not yet."""
+    return values

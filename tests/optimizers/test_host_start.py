@@ -1,0 +1,63 @@
+"""The start of LearnedHop in NumPy is that of its `init`, and its random stream that of jax."""
+
+import jax
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+
+from ase_learnedopt.optimizers import host_random, noise
+from ase_learnedopt.optimizers.host_start import start_learned_hop
+from ase_learnedopt.optimizers.learned_hop import LearnedHopConfig, learned_hop
+from ase_learnedopt.optimizers.networks import head_shapes
+from ase_learnedopt.optimizers.policy import HEADS
+from ase_learnedopt.types import System
+
+SYSTEMS = {  # species, periodic, fixed atoms
+    "cluster": ([0] * 6 + [-1], [False] * 3, []),
+    "mixed cluster": ([0, 1] * 3 + [-1], [False] * 3, []),
+    "mixed but for the fixed": ([0, 1] + [0] * 5, [False] * 3, [1]),
+    "mixed bulk": ([0, 1] * 3 + [0], [True] * 3, []),
+}
+
+
+def make_system(name):
+    species, pbc, fixed = SYSTEMS[name]
+    n = len(species)
+    movable = (np.array(species) >= 0) & ~np.isin(np.arange(n), fixed)
+    positions = np.random.default_rng(0).normal(size=(n, 3))
+    radii, cell = np.full(n, 1.3), 9.0 * np.eye(3)
+    return System(
+        positions, np.array(species, np.int32), cell, np.array(pbc), movable, radii, np.array(2.6), np.array(0.6)
+    )
+
+
+def make_params(scale):
+    rng = np.random.default_rng(1)
+    shapes = {name: head_shapes(*sizes) for name, sizes in HEADS.items()}
+    return {name: {key: scale * rng.normal(size=s) for key, s in head.items()} for name, head in shapes.items()}
+
+
+@pytest.mark.parametrize("seed", [0, 12345678901])
+def test_random_stream(dtype, seed):
+    key = np.array([seed >> 32, seed & 0xFFFFFFFF], np.uint32)
+    first, second = host_random.split(key)
+    assert_array_equal(jax.random.split(key), [first, second])
+    uniforms = host_random.uniforms(second, 40)
+    (expected,) = noise.uniforms(second, dtype, (40,))
+    assert_allclose(uniforms, expected, rtol=1e-15)
+    assert_allclose(host_random.to_normal(uniforms), noise.to_normal(expected), rtol=1e-12)
+
+
+@pytest.mark.usefixtures("dtype")
+@pytest.mark.parametrize("scale", [0.0, 0.7])
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_start_is_init(name, scale):
+    system, params, config = make_system(name), make_params(scale), LearnedHopConfig()
+    key = np.array([0, 5], np.uint32)
+    expected = jax.jit(learned_hop(params, config).init)(key, system, np.array(300.0))
+    found = start_learned_hop(params, config, key, system, 300.0)
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        assert isinstance(a, np.ndarray)
+        assert a.dtype == b.dtype
+        assert_allclose(a, b, rtol=1e-12, atol=1e-12)
