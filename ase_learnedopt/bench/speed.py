@@ -39,13 +39,11 @@ class Sizes:
 
 FULL = Sizes()
 SHORT = Sizes(
-    overhead_atoms=(13, 147),
-    overhead_steps=60,
-    first_cases=tuple(CASES)[1:2],
-    first_repeats=1,
+    overhead_atoms=(38, 500, 5000),
+    overhead_limit_s=5.0,
+    first_cases=tuple(CASES)[:2],
     clusters=(38,),
-    batches=(1, 64),
-    seconds=0.2,
+    batches=(64,),
     roofline_clusters=(38,),
 )
 
@@ -57,7 +55,7 @@ def speed(out: str | Path, *, short: bool = False) -> Path:
 
     Args:
       out: folder, made when it is not there.
-      short: small sizes, about a minute.
+      short: the figures that matter most, some minutes.
 
     Returns:
       The path of `speed.md`.

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import textwrap
 from typing import Any
 
 from .common import add_command, positive_int, seed
@@ -29,7 +30,7 @@ def add_bench(commands: Any) -> None:
         "ase-learnedopt bench speed --out speed",
     )
     speed.add_argument("--out", required=True, metavar="FOLDER", help="where to leave speed.md and speed.json")
-    speed.add_argument("--short", action="store_true", help="small sizes only, about a minute")
+    speed.add_argument("--short", action="store_true", help="the figures that matter most, some minutes")
     speed.set_defaults(run=_speed)
 
 
@@ -101,7 +102,7 @@ def _list(_arguments: argparse.Namespace) -> int:
     for name in list_problems():
         problem = get_problem(name)
         reference = "no reference" if problem.reference is None else f"{problem.reference:.6f} eV"
-        print(f"  {name:18s} {reference:>18s}  {problem.source}")
+        print(f"  {name:18s} {reference:>18s}  {textwrap.shorten(problem.source, 78, placeholder='...')}")
     print("\nmethods:")
     for method in METHODS.values():
         kind = "ours" if method.is_ours else "rival"
