@@ -75,6 +75,6 @@ def versions(cells: Sequence[Cell]) -> str:
         for record in cell.records:
             for name, version in record["versions"].items():
                 found.setdefault(name, set()).add(str(version))
-    first = ("ase-learnedopt", "machine", "python")
+    first = ("ase-learnedopt", "platform", "python")
     ordered = [name for name in first if name in found] + sorted(set(found) - set(first))
     return ", ".join(f"{name} {' and '.join(sorted(found[name]))}" for name in ordered) or "unknown versions"

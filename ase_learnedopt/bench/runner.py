@@ -2,15 +2,14 @@
 
 import multiprocessing
 import os
-import platform
 import queue
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..search import report
 from . import records
 from .methods import get_method, load
 from .problems import get_problem
@@ -131,11 +130,5 @@ def _work(job: Job, seeds: list[int], index: int, results: Any) -> None:
 
 
 def versions() -> dict[str, str]:
-    """Returns what a figure depends on: Python, packages, processor."""
-    found = {"python": platform.python_version(), "machine": platform.machine()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    """Returns what a figure depends on: Python, platform, and the packages that are installed."""
+    return {name: found for name, found in report.versions(PACKAGES).items() if found != "not installed"}
