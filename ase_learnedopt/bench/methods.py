@@ -1,4 +1,4 @@
-"""The one table of methods: ours and the rivals, each at its defaults and tuned.
+"""The one table of methods: ours and the rivals, at their defaults and, where that has been done, tuned.
 
 Ours are builders of an `Optimizer`; `random_restart_*` puts fresh random starts around a local one. Rivals run their
 own code, see `rivals`. Tuned constants come from `benchmarks/tune_restarts.py`, `benchmarks/tune_rivals.py` and, for
@@ -43,7 +43,7 @@ TUNED_RESTARTS: dict[str, dict[str, float]] = {
     "fire": {},
     "lbfgs": {},
 }
-"""Of the local optimizers in random restarts."""
+"""Of the local optimizers in random restarts; empty: not tuned yet, only the defaults run."""
 
 
 def _without_heads(build: Callable[..., Optimizer], **settings: Any) -> Callable[[Any, Any], Optimizer]:
@@ -52,7 +52,7 @@ def _without_heads(build: Callable[..., Optimizer], **settings: Any) -> Callable
 
 
 def _restarts(local: str, **settings: Any) -> Callable[[Any, Any], Optimizer]:
-    return lambda _params, _config: random_restart(OPTIMIZERS[local](**settings))
+    return _without_heads(lambda: random_restart(OPTIMIZERS[local](**settings)))
 
 
 def _table() -> dict[str, Method]:

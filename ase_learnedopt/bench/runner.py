@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import queue
 import re
+import signal
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -122,6 +123,7 @@ def _in_processes(job: Job, seeds: list[int], workers: int) -> Iterator[dict[str
 
 
 def _work(job: Job, seeds: list[int], index: int, results: Any) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first one ends the others
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {cores[index % len(cores)]})
