@@ -15,6 +15,7 @@ from ase.stress import full_3x3_to_voigt_6_stress
 
 from ..neighbors import NeighborList, bucket
 from ..potentials import POTENTIALS, SiliconParameters, gupta_table
+from ..potentials.emt import CUTOFF
 from ..types import Neighbors, System
 from .compiled import double_precision
 
@@ -87,6 +88,8 @@ class PotentialCalculator(Calculator):
         if self.potential == "stillinger_weber":
             silicon = self.parameters.get("parameters", SiliconParameters())
             cutoff = silicon.a * silicon.sigma
+        elif self.potential == "emt":
+            cutoff = CUTOFF
         if cutoff is None:
             _check_all_pairs(system)
             return None

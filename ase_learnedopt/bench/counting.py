@@ -30,6 +30,7 @@ class Evaluator:
       best_positions: `[n_atoms, 3]` Angstrom, where it was evaluated; None before.
       trace: (evaluations, best energy) at each improvement.
       hit_at: evaluations when the target was reached; None if it was not.
+      out_of_time: whether the run ended for lack of time alone.
       calculator_seconds: time spent in the calculator.
       compile_seconds: time that a method spent compiling, set by its driver.
     """
@@ -51,6 +52,7 @@ class Evaluator:
         self.best_positions: np.ndarray | None = None
         self.trace: list[tuple[int, float]] = []
         self.hit_at: int | None = None
+        self.out_of_time = False
         self.calculator_seconds = 0.0
         self.compile_seconds = 0.0
         self._atoms, self._calculator = atoms.copy(), calculator
@@ -98,8 +100,9 @@ class Evaluator:
             self.trace.append((self.n_evaluations, energy))
         if self.target is not None and self.best_energy <= self.target:
             self.hit_at = self.n_evaluations
-        late = self._deadline is not None and time.perf_counter() > self._deadline
-        self._ended = self.hit_at is not None or self.n_evaluations >= self.budget or late
+        done = self.hit_at is not None or self.n_evaluations >= self.budget
+        self.out_of_time = not done and self._deadline is not None and time.perf_counter() > self._deadline
+        self._ended = done or self.out_of_time
         if self._ended:
             raise RunEnded
 

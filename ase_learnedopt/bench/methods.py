@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from ..adapter.learned_hop import load_policy
-from ..optimizers import OPTIMIZERS, basin_hopping, learned_hop, random_restart
+from ..optimizers import OPTIMIZERS, basin_hopping, learned_hop, random_restart, two_phase
 from ..types import Optimizer
 from ..weights_io import read_card
 from .rivals import RIVALS
@@ -37,13 +37,13 @@ class Method:
 
 
 TUNED_RESTARTS: dict[str, dict[str, float]] = {
-    "gradient_descent": {},
-    "momentum": {},
-    "adam": {},
-    "fire": {},
-    "lbfgs": {},
+    "gradient_descent": {"learning_rate": 0.0025, "maxstep": 0.4},
+    "momentum": {"learning_rate": 0.002, "decay": 0.9, "maxstep": 0.05},
+    "adam": {"learning_rate": 0.02, "half_life": 100, "b2": 0.95, "clip": 30.0},
+    "fire": {"dt_max": 0.1, "n_min": 5, "maxstep": 0.05},
+    "lbfgs": {"maxstep": 0.15, "tolerance": 0.05},
 }
-"""Of the local optimizers in random restarts; empty: not tuned yet, only the defaults run."""
+"""Of the local optimizers in random restarts."""
 
 
 def _without_heads(build: Callable[..., Optimizer], **settings: Any) -> Callable[[Any, Any], Optimizer]:
@@ -55,15 +55,30 @@ def _restarts(local: str, **settings: Any) -> Callable[[Any, Any], Optimizer]:
     return _without_heads(lambda: random_restart(OPTIMIZERS[local](**settings)))
 
 
+TUNED_TWO_PHASE: dict[str, float] = {"compression": 5.0, "kT": 0.8, "shake": 0.4}
+
+
+def two_phase_basin_hopping(*, kT=0.8, shake=0.4, **settings: Any) -> Optimizer:
+    """Builds basin hopping whose relaxations begin with a compression: the strongest classical search of clusters.
+
+    Args:
+      kT, shake: see `basin_hopping`.
+      settings: of `two_phase`.
+    """
+    return basin_hopping(two_phase(**{"tolerance": 0.02, **settings}), kT=kT, shake=shake)
+
+
 def _table() -> dict[str, Method]:
     rows = [Method("learned_hop", learned_hop, weights="learned_hop")]
     rows += [Method("basin_hopping", _without_heads(basin_hopping))]
     silicon: dict[str, Any] = {"kT": 0.05, "shake": 0.45, "target_acceptance": None, "neighborhood": 8}
+    name, tuned = "two_phase_basin_hopping", TUNED_TWO_PHASE
+    rows += [Method(name, _without_heads(two_phase_basin_hopping))]
+    rows += [Method(f"{name}_tuned", _without_heads(two_phase_basin_hopping, **tuned), settings=tuned)]
     rows += [Method("basin_hopping_local", _without_heads(basin_hopping, **silicon), settings=silicon)]
     for local, tuned in TUNED_RESTARTS.items():
         rows += [Method(f"random_restart_{local}", _restarts(local))]
-        if tuned:
-            rows += [Method(f"random_restart_{local}_tuned", _restarts(local, **tuned), settings=tuned)]
+        rows += [Method(f"random_restart_{local}_tuned", _restarts(local, **tuned), settings=tuned)]
     rows += [Method(name, run=r.run, settings=r.settings, extra=r.extra) for name, r in RIVALS.items()]
     return {row.name: row for row in rows}
 

@@ -8,11 +8,13 @@ import numpy as np
 
 from .plot_style import PALE, SETTINGS, Look, blank, label_curves, looks, to_svg
 from .profiles import data_profile, performance_profile, performance_ratios
-from .results import Cell, Results, energy_unit
+from .results import Cell, Results, energy_unit, leading
 from .statistics import best_energies, horizon, quantiles, wilson
 from .tables import zero_of_energy
 
 FE = "evaluations of energy and forces"
+CROWD = 10
+"""Methods that a plot can show; the tables have all of them."""
 
 
 def plots_of(results: Results) -> dict[str, Callable[[], str]]:
@@ -45,13 +47,12 @@ def file_name(problem: str, kind: str) -> str:
 
 def plot_success(results: Results, problem: str) -> str:
     """Draws the share of runs that have succeeded against evaluations; Wilson bands of ours and of the best rival."""
-    cells = results.of_problem(problem)
+    cells = _shown(results, problem)
     solved = [cell for cell in cells if np.isfinite(cell.cost.value)]
     idle = [cell.method for cell in cells if np.isinf(cell.cost.value)]
     look = looks(results.methods, results.learned())
-    figure, axes = blank(
-        f"{problem}: runs that succeeded", _subtitle(cells, "95 % Wilson interval"), FE, "share of runs"
-    )
+    subtitle = _subtitle(results, cells, "95 % Wilson interval")
+    figure, axes = blank(f"{problem}: runs that succeeded", subtitle, FE, "share of runs")
     first = min(float(cell.runs.hit_at.min()) for cell in solved)
     last = max(float(cell.runs.budget.max()) for cell in cells)
     left = max(min(first / 1.6, last / 100), 1.0)
@@ -75,15 +76,14 @@ def plot_success(results: Results, problem: str) -> str:
 
 def plot_energy(results: Results, problem: str) -> str:
     """Draws the median best energy above the reference against evaluations; quartiles of ours and of the best rival."""
-    cells = results.of_problem(problem)
+    cells = _shown(results, problem)
     zero, tolerance = zero_of_energy(results, problem)[0], results.facts[problem].tolerance or 0.0
     look = looks(results.methods, results.learned())
     last = max(float(cell.runs.budget.max()) for cell in cells)
     known = results.facts[problem].reference is not None
     y_label = f"best energy above {'lowest known' if known else 'lowest found'} ({energy_unit(problem)})"
-    figure, axes = blank(
-        f"{problem}: best energy so far", _subtitle(cells, "quartiles", "median, square-root scale; "), FE, y_label
-    )
+    subtitle = _subtitle(results, cells, "quartiles", "median, square-root scale; ")
+    figure, axes = blank(f"{problem}: best energy so far", subtitle, FE, y_label)
     left = max(last / 1000, 10.0)
     axes.set_xlim(left, last)
     grid = np.geomspace(left, last, 241)
@@ -113,21 +113,24 @@ def plot_performance_profile(results: Results) -> str:
     last = 1.5 * float(np.max(ratios[np.isfinite(ratios)], initial=2.0))
     taus = np.unique(np.concatenate([[1.0], ratios[np.isfinite(ratios)], [last]]))
     shares = performance_profile(costs, taus)
+    shown = leading(results.methods, results.learned(), CROWD)
+    crowd = _crowd(len(shown), len(results.methods))
     figure, axes = blank(
         "Performance profile",
-        f"{len(results.problems)} problems; cost: mean evaluations per success",
+        f"{crowd}{len(results.problems)} problems; cost: mean evaluations per success",
         "cost, in multiples of the best method's on the same problem",
         "share of problems solved",
     )
     axes.set_xlim(1.0, last)
-    _profile(results, axes, {m: (taus, shares[k]) for k, m in enumerate(results.methods)}, last)
+    _profile(results, axes, {m: (taus, shares[k]) for k, m in enumerate(results.methods) if m in shown}, last)
     return to_svg(figure)
 
 
 def plot_data_profile(results: Results) -> str:
     """Draws the share of runs that succeed within so many times 3 n_atoms + 1 evaluations."""
     sizes = {p: n for p in results.problems if (n := results.facts[p].n_atoms) is not None}
-    cells = {m: [c for p in sizes if (c := results.cells.get((p, m))) is not None] for m in results.methods}
+    shown = leading(results.methods, results.learned(), CROWD)
+    cells = {m: [c for p in sizes if (c := results.cells.get((p, m))) is not None] for m in shown}
     everything = [cell for row in cells.values() for cell in row]
     first = min(float(c.runs.hit_at.min()) / (3 * sizes[c.problem] + 1) for c in everything)
     grid = np.geomspace(
@@ -141,7 +144,7 @@ def plot_data_profile(results: Results) -> str:
     last = max(float(x[-1]) for x, _ in curves.values() if len(x))
     figure, axes = blank(
         "Data profile",
-        f"{len(sizes)} problems of equal weight, all seeds",
+        f"{_crowd(len(shown), len(results.methods))}{len(sizes)} problems of equal weight, all seeds",
         f"{FE} / (3 n_atoms + 1)",
         "share of runs that succeeded",
     )
@@ -191,7 +194,18 @@ def _banded(cells: Sequence[Cell]) -> list[Cell]:
     ]
 
 
-def _subtitle(cells: Sequence[Cell], interval: str, before: str = "") -> str:
+def _shown(results: Results, problem: str) -> list[Cell]:
+    cells = results.of_problem(problem)
+    shown = leading([cell.method for cell in cells], results.learned(), CROWD)
+    return [cell for cell in cells if cell.method in shown]
+
+
+def _crowd(n_shown: int, n_all: int) -> str:
+    return f"{n_shown} of {n_all} methods; " if n_shown < n_all else ""
+
+
+def _subtitle(results: Results, cells: Sequence[Cell], interval: str, before: str = "") -> str:
+    before += _crowd(len(cells), len(results.of_problem(cells[0].problem)))
     seeds = sorted({len(cell.records) for cell in cells})
     n = f"{seeds[0]}" if len(seeds) == 1 else f"{seeds[0]} to {seeds[-1]}"
     return f"{before}{n} seeds; band: {interval} of {' and '.join(cell.method for cell in _banded(cells))}"

@@ -10,16 +10,25 @@ from itertools import combinations_with_replacement
 
 from ase import Atoms
 from ase.calculators.calculator import Calculator
-from ase.calculators.emt import EMT
 from ase.formula import Formula
 
-from ..potentials import SiliconParameters, cluster_system, gupta_sets, gupta_table
+from ..potentials import SiliconParameters, cluster_system, emt, gupta_sets, gupta_table
+from ..potentials.emt_table import emt_table
 from ..potentials.reference import reference_minima, reference_minimum
 from ..search.calculators import CALCULATORS, make_calculator
 from ..types import PotentialFn, System
-from .fast_calculator import fast_calculator
+from .fast_calculator import FastCalculator, fast_calculator
 from .minima import stored_minimum
-from .starts import CLOSEST_IONS, VACUUM, is_cubic_crystal, liquid_system, random_cluster, random_system, to_atoms
+from .starts import (
+    CLOSEST_IONS,
+    VACUUM,
+    element_system,
+    is_cubic_crystal,
+    liquid_system,
+    random_cluster,
+    random_system,
+    to_atoms,
+)
 
 CANONICAL = (
     *(f"lj{n}" for n in (13, 19, 26, 31, 38, 55, 75, 98)),
@@ -28,7 +37,6 @@ CANONICAL = (
     *("emt-Cu38", "emt-Pt13"),
     *("xtb-(H2O)6", "xtb-Si10"),
 )
-EMT_METALS = ("Al", "Ni", "Cu", "Pd", "Ag", "Pt", "Au")
 MAX_ATOMS = 1000
 """Of a cluster: the potentials here sum over all pairs."""
 METAL_TOLERANCE = 2e-3
@@ -152,12 +160,28 @@ def _ours(
 
 def _emt(name: str, text: str) -> Problem:
     formula, elements = _metals(name, text)
-    strangers = sorted(set(elements) - set(EMT_METALS))
-    if strangers:
-        raise ValueError(f"{name} is impossible: EMT has no {', '.join(strangers)}, only {', '.join(EMT_METALS)}")
+    try:
+        emt_table(elements)
+    except ValueError as error:
+        raise ValueError(f"{name} is impossible: {error}") from error
     energy, source = _stored(f"emt-{formula}")
-    start = partial(random_cluster, formula)
-    return Problem(f"emt-{formula}", energy, METAL_TOLERANCE, f"{source}; ASE's EMT", start, EMT)
+    potential, system = _emt_potential(elements), partial(element_system, formula, elements)
+    return Problem(
+        f"emt-{formula}",
+        energy,
+        METAL_TOLERANCE,
+        f"{source}; EMT with ASE's parameters",
+        start=lambda seed: to_atoms(system(seed), elements),
+        calculator=lambda: FastCalculator(potential, system(0), elements),
+        potential=potential,
+        system=system,
+    )
+
+
+@lru_cache(maxsize=64)
+def _emt_potential(elements: tuple[str, ...]) -> PotentialFn:
+    """Returns one potential for the same elements, because rollouts compile per potential."""
+    return emt(elements)
 
 
 def _external(name: str, short: str, text: str) -> Problem:

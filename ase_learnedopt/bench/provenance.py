@@ -49,9 +49,12 @@ def _options(cell: Cell) -> list[str]:
     chosen = f"--weights {weights.split('@')[0]} " if cell.method != method and weights else ""
     found = []
     for budget in sorted({record["budget"] for record in cell.records}):
-        seeds = [record["seed"] for record in cell.records if record["budget"] == budget]
+        group = [record for record in cell.records if record["budget"] == budget]
+        seeds = [record["seed"] for record in group]
         n = max(seeds) - min(seeds) + 1
-        found.append(f"{chosen}--first-seed {min(seeds)} --seeds {n} --evaluations {budget}")
+        limit = max((record.get("walltime") or 0.0 for record in group), default=0.0)
+        timed = f" --walltime {limit:g}" if limit else ""
+        found.append(f"{chosen}--first-seed {min(seeds)} --seeds {n} --evaluations {budget}{timed}")
     return found
 
 

@@ -98,7 +98,8 @@ def check(record: Any, where: str) -> None:
     `problem`, `method`: names; `weights`: label or null; `seed`, `budget`, `evaluations`: whole numbers; `hit`: whether
     the run succeeded, at evaluation `hit_at`; `best_energy`: eV or null; `trace`: pairs of evaluation and best energy,
     one an improvement; `wall_s`: seconds of `WALL_TIMES`; `error`: null or what a crash said; `versions`: names to
-    versions. Further fields, such as `date` and `n_atoms`, are kept.
+    versions. Further fields are kept, such as `date`, `n_atoms` and
+    `out_of_time`: whether the run was given up before its budget was spent.
 
     Raises:
       ValueError: the first thing that is wrong, after `where`.

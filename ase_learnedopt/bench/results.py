@@ -37,6 +37,16 @@ class Cell(NamedTuple):
         return sum(record["error"] is not None for record in self.records)
 
     @property
+    def n_late(self) -> int:
+        """How many of the runs were given up before their budget was spent, for lack of time."""
+        return sum(bool(record.get("out_of_time")) for record in self.records)
+
+    @property
+    def budget(self) -> int:
+        """Evaluations that the longest run was allowed."""
+        return max(record["budget"] for record in self.records)
+
+    @property
     def rank(self) -> tuple[float, float, str]:
         """Sorts the cells of a problem: by cost, those without a success by median energy, then by name."""
         return self.cost.value, float(quantiles(self.energies, (0.5,))[0]), self.method
@@ -109,6 +119,22 @@ def facts_of(problem: str, records: Sequence[Record]) -> Facts:
         return Facts(found.reference, found.tolerance, found.source, n_atoms)
     except (ValueError, ImportError):  # of a later version, or an extra is missing
         return Facts(None, None, "unknown here", n_atoms)
+
+
+def leading(methods: Sequence[str], learned: Sequence[str], most: int) -> list[str]:
+    """Returns the methods that a plot can show: of those sorted best first, one of default and tuned each, and ours.
+
+    Args:
+      methods: labels, best first.
+      learned: labels of those that are always shown.
+      most: how many there may be.
+    """
+    families: dict[str, str] = {}
+    for method in methods:
+        families.setdefault(method if method in learned else method.removesuffix("_tuned"), method)
+    left = most - sum(method in learned for method in families.values())
+    rivals = [method for method in families.values() if method not in learned][: max(left, 0)]
+    return [method for method in families.values() if method in learned or method in rivals]
 
 
 def energy_unit(problem: str) -> str:

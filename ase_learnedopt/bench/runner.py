@@ -28,6 +28,7 @@ class Job(NamedTuple):
     weights: str | None = None
     path: str = "auto"  # or "batched", "single"
     width: int = 32  # walkers of a batch
+    walltime: float | None = None  # seconds after which a seed that runs by itself is given up
 
 
 def results_file(out: str | Path, job: Job) -> Path:
@@ -70,6 +71,8 @@ def _check(job: Job, seeds: Sequence[int], workers: int) -> None:
         raise ValueError(f"evaluations is {job.evaluations}; give 1 or more")
     if workers < 1:
         raise ValueError(f"workers is {workers}; give 1 or more")
+    if job.walltime is not None and not job.walltime > 0:
+        raise ValueError(f"walltime is {job.walltime}; give seconds above zero")
     if not len(seeds):
         raise ValueError("no seeds to run; give 1 or more")
     if job.path not in ("auto", "batched", "single"):

@@ -59,13 +59,14 @@ def _run_one_by_one(job, problem: Problem, method: Method, seeds: Sequence[int],
         begin, error = time.perf_counter(), None
         try:
             atoms = problem.start(seed)
-            evaluator = Evaluator(atoms, problem.calculator(), job.evaluations, target)
+            evaluator = Evaluator(atoms, problem.calculator(), job.evaluations, target, job.walltime)
             _run_one(job, problem, method, atoms, evaluator, seed)
         except RunEnded:
             pass
         except Exception:  # noqa: BLE001  a crash is a result
             error = traceback.format_exc(limit=-3)
-        yield _record(seed, evaluator, time.perf_counter() - begin, error)
+        limit = {} if job.walltime is None else {"walltime": job.walltime}
+        yield {**_record(seed, evaluator, time.perf_counter() - begin, error), **limit}
 
 
 def _run_one(job, problem: Problem, method: Method, atoms, evaluator: Evaluator, seed: int) -> None:
@@ -88,6 +89,7 @@ def _record(seed: int, evaluator: Evaluator | None, total: float, error: str | N
         "hit_at": evaluator.hit_at,
         "best_energy": evaluator.best_energy,
         "trace": evaluator.trace,
+        "out_of_time": evaluator.out_of_time,
         "wall_s": {
             "calculator": calculator,
             "method": max(total - calculator - compiling, 0.0),

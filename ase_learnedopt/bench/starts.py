@@ -7,10 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 from ase import Atoms, units
 from ase.build import bulk
+from ase.data import atomic_numbers
 from ase.md.langevin import Langevin
 
-from ..adapter.scales import contact_radii
-from ..potentials import cluster_system
+from ..adapter.scales import contact_radii, typical_bond_energy
+from ..potentials import Scales, cluster_system, make_system
 from ..potentials.systems import SILICON_LATTICE
 from ..search.inputs import Structure, parse_formula, place, random_centres
 from ..types import System
@@ -74,6 +75,22 @@ def random_cluster(formula: str, seed: int, *, closest: float | None = None, vac
     if vacuum is not None:
         atoms.center(vacuum=vacuum)
     return atoms
+
+
+def element_system(formula: str, elements: tuple[str, ...], seed: int) -> System:
+    """Returns a random cluster in float32, with the scales that the ASE classes take from its elements.
+
+    Args:
+      formula: such as "Cu38".
+      elements: of every species.
+      seed: draws the places, see `random_cluster`.
+    """
+    atoms = random_cluster(formula, seed)
+    species = [elements.index(symbol) for symbol in atoms.get_chemical_symbols()]
+    of_elements = tuple(contact_radii(np.array([atomic_numbers[symbol] for symbol in elements]), None))
+    scales = Scales(2.0 * contact_radii(atoms.numbers, None).mean(), typical_bond_energy(atoms.numbers), of_elements)
+    system = make_system(species, scales)
+    return system._replace(positions=jnp.asarray(atoms.positions, system.positions.dtype))
 
 
 def liquid_system(name: str, seed: int) -> System:

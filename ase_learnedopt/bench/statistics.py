@@ -20,7 +20,7 @@ class Runs(NamedTuple):
 
     evaluations: np.ndarray  # [n] int, spent
     hit_at: np.ndarray  # [n] float, infinity where the run did not succeed
-    budget: np.ndarray  # [n] int, evaluations after which a run was given up
+    budget: np.ndarray  # [n] int, evaluations after which a run was given up, for lack of time or of budget
     traces: tuple[np.ndarray, ...]  # n of [k, 2]: evaluation, best energy in eV
 
 
@@ -54,7 +54,7 @@ def runs_of(records: Sequence[dict[str, Any]]) -> Runs:
     return Runs(
         np.array([r["evaluations"] for r in records], int),
         np.array([r["hit_at"] if r["hit"] else np.inf for r in records], float),
-        np.array([r["budget"] for r in records], int),
+        np.array([r["evaluations"] if r.get("out_of_time") else r["budget"] for r in records], int),
         tuple(np.array(r["trace"], float).reshape(-1, 2) for r in records),
     )
 

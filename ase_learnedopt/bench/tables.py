@@ -38,11 +38,11 @@ def success_table(results: Results, problem: str) -> Table:
     cells = results.of_problem(problem)
     most = max(len(cell.records) for cell in cells)
     columns: list[Column] = [[(_seeds(cell, most), None) for cell in cells]]
-    columns += [[(_count(int(cell.runs.budget.max())), None) for cell in cells]]
+    columns += [[(_count(cell.budget), None) for cell in cells]]
     header, lowest = ["seeds", "budget"], [True, True]
     for mark in MARKS:
         rates = [success_rate(cell.runs, mark) for cell in cells]
-        if any(rates) and mark <= max(int(cell.runs.budget.max()) for cell in cells):
+        if any(rates) and mark <= max(cell.budget for cell in cells):
             columns.append([("", None) if r is None else (_percent(r), r.value) for r in rates])
             header.append(f"at {_count(mark)}")
             lowest.append(False)
@@ -63,7 +63,7 @@ def energy_table(results: Results, problem: str) -> Table:
     header, columns = [], []
     for mark in MARKS:
         found = [energy_quartiles(cell.runs, mark) for cell in cells]
-        if any(found) and mark <= max(int(cell.runs.budget.max()) for cell in cells):
+        if any(found) and mark <= max(cell.budget for cell in cells):
             columns.append([_energies(quartiles, zero, tolerance) for quartiles in found])
             header.append(f"at {_count(mark)}")
     note = (
@@ -141,7 +141,7 @@ def format_cost(cost: Cost) -> str:
 
 def format_ratio(ratio: Ratio | None) -> str:
     """Returns a speed ratio with its interval, or the bound that is known."""
-    if ratio is None:
+    if ratio is None or (np.isinf(ratio.value) and ratio.low == 0):
         return "unknown"
     if np.isinf(ratio.value):
         return f"> {significant(ratio.low, 2)}"
@@ -191,7 +191,8 @@ def _rows(cells: Sequence[Cell], columns: Sequence[Sequence[Entry]]) -> list[tup
 
 def _seeds(cell: Cell, most: int) -> str:
     text = str(len(cell.records)) + (f" of {most}" if len(cell.records) < most else "")
-    return text + (f", {cell.n_failed} failed" if cell.n_failed else "")
+    text += f", {cell.n_failed} failed" if cell.n_failed else ""
+    return text + (f", {cell.n_late} out of time" if cell.n_late else "")
 
 
 def _target(results: Results, problem: str) -> str:

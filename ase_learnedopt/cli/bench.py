@@ -45,6 +45,7 @@ def _add_run(actions: Any) -> None:
     add("--evaluations", type=positive_int, default=10_000, metavar="N", help="of each seed (default 10000)")
     add("--weights", metavar="NAME", help="of a learned method: shipped ones, a file, or none")
     add("--workers", type=positive_int, default=1, metavar="N", help="processes (default 1)")
+    add("--walltime", type=float, metavar="S", help="seconds after which a seed is given up (not in batches)")
     add("--path", choices=("auto", "batched", "single"), default="auto", help="how to run our methods (default auto)")
     add("--retry-failed", action="store_true", help="run crashed seeds again")
     add("--out", required=True, metavar="FOLDER", help="where the records go; seeds that are there are not run again")
@@ -66,7 +67,9 @@ def _run(arguments: argparse.Namespace) -> int:
     failures = 0
     for problem in problems:
         for method in methods:
-            job = Job(problem, method, arguments.evaluations, arguments.weights, arguments.path)
+            job = Job(
+                problem, method, arguments.evaluations, arguments.weights, arguments.path, walltime=arguments.walltime
+            )
             produced = run_benchmark(
                 job, seeds, arguments.out, workers=arguments.workers, retry_failed=arguments.retry_failed
             )

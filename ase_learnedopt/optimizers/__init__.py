@@ -11,6 +11,7 @@ from .lbfgs import lbfgs
 from .learned_hop import learned_hop
 from .momentum import momentum
 from .random_restart import random_restart
+from .two_phase import two_phase
 
 OPTIMIZERS = {
     builder.__name__: builder
@@ -20,6 +21,7 @@ OPTIMIZERS = {
         adam,
         fire,
         lbfgs,
+        two_phase,
         random_restart,
         basin_hopping,
         learned_hop,

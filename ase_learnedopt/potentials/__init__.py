@@ -5,6 +5,7 @@ Adding one is a file and a line in `POTENTIALS` and `SCALES`; the tests' table f
 
 from collections.abc import Callable
 
+from .emt import emt, emt_scales
 from .gupta import gupta, gupta_scales
 from .gupta_table import GuptaTable, gupta_sets, gupta_table
 from .lennard_jones import lennard_jones, lennard_jones_scales
@@ -19,6 +20,7 @@ POTENTIALS: dict[str, Callable] = {
     "lennard_jones": lennard_jones,
     "morse": morse,
     "gupta": gupta,
+    "emt": emt,
     "stillinger_weber": stillinger_weber,
 }
 """Builders by name."""
@@ -27,6 +29,7 @@ SCALES: dict[str, Callable[..., Scales]] = {
     "lennard_jones": lennard_jones_scales,
     "morse": morse_scales,
     "gupta": gupta_scales,
+    "emt": emt_scales,
     "stillinger_weber": stillinger_weber_scales,
 }
 """Functions of the same parameters that return the natural lengths and energies."""

@@ -8,14 +8,12 @@ Second-moment approximation of tight binding: Gupta, Phys. Rev. B 23, 6265 (1981
 with both sums over all j != i, so that each bond counts twice in A.
 """
 
-from typing import Any
-
 import jax.numpy as jnp
 import numpy as np
 
 from ..types import Neighbors, PotentialFn, System
 from .gupta_table import GuptaTable, gupta_table
-from .pairs import Images, Pairs, find_pairs
+from .pairs import Images, find_pairs, of_pair
 from .scales import Scales
 from .switching import check_switch, switch
 
@@ -52,7 +50,7 @@ def gupta(
 
     def potential(positions, system: System, neighbors: Neighbors | None = None):
         pairs = find_pairs(positions, system, neighbors, images, cutoff)
-        a, b, p, q = (_of_pair(column, pairs, system.species) for column in strengths)
+        a, b, p, q = (of_pair(column, pairs, system.species) for column in strengths)
         distance = jnp.sqrt(jnp.where(pairs.valid, jnp.maximum(pairs.square, 1e-12), 1.0))
         repulsion = jnp.where(pairs.valid, a * jnp.exp(-p * distance), 0.0)
         overlap = jnp.where(pairs.valid, b * jnp.exp(-2.0 * q * distance), 0.0)
@@ -72,21 +70,6 @@ def gupta(
         return pairs.checked(energy), pairs.contract(slope / distance)
 
     return potential
-
-
-def _of_pair(column, pairs: Pairs, species):
-    """Returns a parameter `[n_species, n_species]` for every pair; choices, because gathers are slow under vmap."""
-    n_species = len(column)
-    if n_species == 1:
-        return float(column[0, 0])
-    of_neighbor = pairs.of_neighbor(species)
-    chosen: Any = None
-    for k in range(n_species):
-        row: Any = float(column[k, -1])
-        for other in range(n_species - 1):
-            row = jnp.where(species == other, float(column[k, other]), row)
-        chosen = row[None, :] if chosen is None else jnp.where(of_neighbor == k, row[None, :], chosen)
-    return chosen
 
 
 def gupta_scales(elements=("Cu",), parameter_set: str | None = None) -> Scales:

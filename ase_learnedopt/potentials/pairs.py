@@ -6,7 +6,7 @@ scattered. What the neighbour axis holds depends on the geometry: all atoms of a
 atom, several images of every atom, or the rows of a neighbour list.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -65,6 +65,30 @@ def find_pairs(positions, system: System, neighbors: Neighbors | None, images: I
     if images is None:
         return _open_pairs(positions, system)
     return _image_pairs(positions, system, check_images(images), cutoff)
+
+
+def of_species(column, species):
+    """Returns a parameter `[n_species]` for every atom, the last one where there is no element.
+
+    Made of choices, because gathers are slow under vmap.
+    """
+    chosen: Any = float(column[-1])
+    for k in range(len(column) - 1):
+        chosen = jnp.where(species == k, float(column[k]), chosen)
+    return chosen
+
+
+def of_pair(table, pairs: Pairs, species):
+    """Returns a parameter `[n_species, n_species]`, by neighbour and centre, of every pair; a number for one."""
+    n_species = len(table)
+    if n_species == 1:
+        return float(table[0, 0])
+    neighbor = pairs.of_neighbor(species)
+    chosen: Any = None
+    for k in range(n_species):
+        row = of_species(table[k], species)[None, :]
+        chosen = row if chosen is None else jnp.where(neighbor == k, row, chosen)
+    return chosen
 
 
 def check_images(images: Images) -> tuple[int, int, int]:

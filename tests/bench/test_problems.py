@@ -5,15 +5,18 @@ import numpy as np
 import pytest
 from ase.build import bulk, molecule
 from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.emt import EMT
 from helpers import precision
 
+from ase_learnedopt.adapter.convert import describe, resolve_scales
+from ase_learnedopt.adapter.scales import contact_radii
 from ase_learnedopt.bench.minima import stored_minimum
 from ase_learnedopt.bench.problems import get_problem, list_problems
 from ase_learnedopt.bench.starts import silicon_crystal
 from ase_learnedopt.potentials import reference_minimum
 
-OURS = ["lj13", "gupta-Ag7Cu6", "sw-si64"]  # few sizes, because every size is compiled
-CHEAP = [*OURS, "emt-Pt13", "xtb-(H2O)6", "xtb-Si10"]
+OURS = ["lj13", "gupta-Ag7Cu6", "emt-Pt13", "sw-si64"]  # few sizes, because every size is compiled
+CHEAP = [*OURS, "xtb-(H2O)6", "xtb-Si10"]
 STORED = ["gupta-Ag7Cu6", "gupta-Ag32Cu6", "gupta-Pd19Pt19", "emt-Cu38", "emt-Pt13"]
 
 
@@ -54,6 +57,18 @@ def test_potential_and_calculator_agree(name, dtype, rtol):
         energy, forces = jax.jit(problem.potential)(system.positions, system)
     assert atoms.get_potential_energy() == pytest.approx(float(energy), rel=rtol)
     np.testing.assert_allclose(forces, atoms.get_forces(), rtol=0, atol=rtol * np.abs(atoms.get_forces()).max())
+
+
+def test_emt_has_the_energy_of_ase_and_the_scales_that_users_get():
+    problem, atoms = get_problem("emt-Ag3Cu4"), get_problem("emt-Ag3Cu4").start(1)
+    system = problem.system(1)
+    length, energy = resolve_scales(describe(atoms, atoms.__ase_optimizable__()), None, None)
+    assert (float(system.length_scale), float(system.energy_scale)) == pytest.approx((length, energy))
+    np.testing.assert_allclose(system.radii, contact_radii(atoms.numbers, None), rtol=1e-6)
+    theirs = atoms.copy()
+    atoms.calc, theirs.calc = problem.calculator(), EMT()
+    assert atoms.get_potential_energy() == pytest.approx(theirs.get_potential_energy(), rel=1e-11)
+    np.testing.assert_allclose(atoms.get_forces(), theirs.get_forces(), rtol=1e-9, atol=1e-10)
 
 
 def test_calculator_follows_positions_and_elements():

@@ -135,7 +135,7 @@ def test_bounds_in_words():
     assert tables.format_cost(Cost(1234.0, 900.0, np.inf, 1234.0)) == "1,230 (900 to ∞)"
     assert tables.format_ratio(Ratio(np.inf, 12.0, np.inf)) == "> 12"
     assert tables.format_ratio(Ratio(0.0, 0.0, 0.25)) == "< 0.25"
-    assert tables.format_ratio(None) == "unknown"
+    assert tables.format_ratio(None) == tables.format_ratio(Ratio(np.inf, 0.0, np.inf)) == "unknown"
 
 
 def test_best_marks():
@@ -248,3 +248,10 @@ def test_colors():
 )
 def test_labels_keep_apart(heights, expected):
     np.testing.assert_allclose(spread(heights, 0.1, 0.0, 1.0), expected, atol=1e-12)
+
+
+def test_a_plot_shows_ours_and_the_better_of_default_and_tuned():
+    ranked = ["a_tuned", "b", "a", "ours", "c_tuned", "b_tuned", "d", "c"]
+    assert results.leading(ranked, ["ours"], 10) == ["a_tuned", "b", "ours", "c_tuned", "d"]
+    assert results.leading(ranked, ["ours"], 3) == ["a_tuned", "b", "ours"]
+    assert results.leading(ranked, ["ours"], 1) == ["ours"]

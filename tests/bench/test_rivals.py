@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
+from ase.optimize.minimahopping import ComparePositions
 
 from ase_learnedopt.bench.counting import Evaluator, RunEnded
 from ase_learnedopt.bench.problems import Problem
 from ase_learnedopt.bench.rivals import RIVALS
+from ase_learnedopt.bench.rivals.ase_minima_hopping import farthest_pair
 from ase_learnedopt.bench.rivals.common import contain, container_radius, fresh_start, numpy_seed, scales
 from ase_learnedopt.potentials import cluster_system
 
@@ -142,3 +144,12 @@ def test_a_seeded_stream_is_put_back():
     with numpy_seed(3):
         np.random.random()  # noqa: NPY002
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
+@pytest.mark.parametrize("formula", ["Ar13", "Ag7Cu6"])
+def test_the_faster_comparison_of_minima_is_that_of_ase(formula):
+    random = np.random.default_rng(0)
+    for spread in (0.01, 2.0):
+        one = Atoms(formula, random.normal(size=(13, 3)))
+        other = Atoms(formula, one.positions + spread * random.normal(size=(13, 3)))[random.permutation(13)]
+        assert farthest_pair(None, one, other) == ComparePositions()._indistinguishable_compare(one, other)

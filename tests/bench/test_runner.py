@@ -9,7 +9,9 @@ from ase_learnedopt.bench import methods, records, runner, seeds
 from ase_learnedopt.bench.batched import run_batched
 from ase_learnedopt.bench.methods import METHODS, Method, get_method, optimizer
 from ase_learnedopt.bench.problems import get_problem
+from ase_learnedopt.bench.results import collect
 from ase_learnedopt.bench.runner import Job, results_file, run_benchmark
+from ase_learnedopt.bench.statistics import success_rate
 
 SEEDS = range(10_000, 10_003)
 
@@ -103,6 +105,18 @@ def test_a_crash_is_a_record(tmp_path, monkeypatch):
     assert [r["seed"] for r in run(Job("lj7", "crashing", 5), tmp_path, retry_failed=True)] == [10_001]
 
 
+def test_a_run_out_of_time_is_known_as_far_as_it_came(tmp_path):
+    (late,) = run(Job("lj7", "scipy_basinhopping", 100_000, walltime=1e-9), tmp_path / "late", [0])
+    assert (late["out_of_time"], late["evaluations"], late["budget"]) == (True, 1, 100_000)
+    assert not late["hit"]
+    (cell,) = collect(tmp_path / "late").cells.values()
+    assert cell.n_late == 1
+    assert success_rate(cell.runs, 1) is not None
+    assert success_rate(cell.runs, 2) is None
+    (done,) = run(Job("lj7", "scipy_basinhopping", 3, walltime=1e9), tmp_path / "done", [0])
+    assert (done["out_of_time"], done["evaluations"]) == (False, 3)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -111,7 +125,8 @@ def test_a_crash_is_a_record(tmp_path, monkeypatch):
         ({"evaluations": 0}, "evaluations is 0"),
         ({"weights": "nothing"}, "nothing"),
         ({"method": "basin_hopping", "weights": "learned_hop"}, "reads no weights"),
-        ({"problem": "emt-Cu13", "path": "batched"}, "cannot run in batches"),
+        ({"problem": "xtb-Si10", "path": "batched"}, "cannot run in batches"),
+        ({"walltime": 0.0}, "walltime is 0.0"),
         ({"path": "fast"}, "path is 'fast'"),
     ],
 )

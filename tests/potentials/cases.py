@@ -8,6 +8,7 @@ import numpy as np
 from ase_learnedopt.adapter.compiled import double_precision
 from ase_learnedopt.neighbors import neighbor_rows
 from ase_learnedopt.potentials import POTENTIALS, make_system, natural_scales
+from ase_learnedopt.potentials.emt import CUTOFF
 from ase_learnedopt.types import System
 
 
@@ -32,6 +33,8 @@ OPEN = {
     "gupta": Case("gupta", {"elements": ("Cu",)}, None),
     "gupta of two": Case("gupta", {"elements": ("Pd", "Au")}, None, 2),
     "gupta of three": Case("gupta", {"elements": ("Fe", "Co", "Ni")}, None, 3),
+    "emt": Case("emt", {"elements": ("Cu",)}, CUTOFF),
+    "emt of three": Case("emt", {"elements": ("Al", "Ni", "Ag")}, CUTOFF, 3),
     "stillinger_weber": Case("stillinger_weber", {}, 1.8 * 2.0951),
 }
 CUT = {

@@ -23,7 +23,7 @@ def build(name, geometry):
         potential = case.build()
     else:
         case = cases.CUT[name]
-        cell = cases.TILTED * (2.6 if geometry == "nearest" else 1.0)
+        cell = cases.TILTED * (3.2 if geometry == "nearest" else 1.0)
         system = cases.random_system(case, 4 if geometry != "nearest" else 20, cell=cell, pbc=True)
         images = images_for(cell, system.pbc, case.cutoff)
         assert (images == (0, 0, 0)) == (geometry == "nearest")
@@ -35,8 +35,8 @@ def build(name, geometry):
 @pytest.mark.parametrize(
     ("name", "geometry"),
     [
-        *product(("lennard_jones", "morse", "gupta", "stillinger_weber"), GEOMETRIES),
-        *product(("gupta of two", "gupta of three"), ("open", "rows")),
+        *product(("lennard_jones", "morse", "gupta", "emt", "stillinger_weber"), GEOMETRIES),
+        *product(("gupta of two", "gupta of three", "emt of three"), ("open", "rows")),
     ],
 )
 def test_forces_are_minus_the_gradient(name, geometry):
@@ -51,7 +51,7 @@ def test_forces_are_minus_the_gradient(name, geometry):
         np.testing.assert_allclose(-np.sum(forces * direction), slope, rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["lennard_jones", "gupta of two", "stillinger_weber"])
+@pytest.mark.parametrize("name", ["lennard_jones", "gupta of two", "emt of three", "stillinger_weber"])
 def test_energy_can_be_differentiated(name):
     with double_precision():
         evaluate, positions = build(name, "images")
@@ -64,6 +64,7 @@ CALCULATORS = {
     "lennard_jones": ("Ar", lambda: PotentialCalculator("lennard_jones", sigma=2.3, cutoff=5.0)),
     "morse": ("Ar", lambda: PotentialCalculator("morse", r0=2.6, cutoff=5.0)),
     "gupta": ("Cu", Gupta),
+    "emt": ("Cu", lambda: PotentialCalculator("emt")),
     "stillinger_weber": ("Si", StillingerWeber),
 }
 

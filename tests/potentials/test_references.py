@@ -1,17 +1,21 @@
 """Energies against independent programs and published numbers."""
 
 import cases
+import jax
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import bulk
+from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
 from ase.calculators.morse import MorsePotential
 from ase.cluster import Icosahedron, Octahedron
 from ase.optimize import LBFGS
 
 from ase_learnedopt.adapter.calculators import Gupta, PotentialCalculator, StillingerWeber
-from ase_learnedopt.potentials import gupta_sets, gupta_table, reference_minimum
+from ase_learnedopt.adapter.compiled import double_precision
+from ase_learnedopt.potentials import emt, gupta_sets, gupta_table, reference_minimum
+from ase_learnedopt.potentials.emt import CUTOFF
 
 PAIRS = {
     "lennard_jones open": ("lennard_jones", {"epsilon": 0.7, "sigma": 2.3}, LennardJones, {"rc": 1e3}, None),
@@ -39,6 +43,28 @@ def test_pair_potentials_equal_those_of_ase(case, pbc):
     assert atoms.get_potential_energy() == pytest.approx(theirs.get_potential_energy(), rel=1e-10)
     np.testing.assert_allclose(atoms.get_forces(), theirs.get_forces(), rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(atoms.get_stress(), theirs.get_stress(), rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("elements", [("Pt",), ("Cu", "Ag"), ("Al", "Ni", "Pd", "Au")])
+@pytest.mark.parametrize("pbc", [False, (True, False, True)])
+def test_emt_equals_that_of_ase(elements, pbc):
+    system = cases.random_system(cases.Case("emt", {"elements": elements}, CUTOFF), 4, cell=cases.TILTED, pbc=pbc)
+    atoms = Atoms([elements[k % len(elements)] for k in range(4)], system.positions, cell=cases.TILTED, pbc=pbc)
+    atoms.calc = EMT()
+    species = np.array([elements.index(symbol) for symbol in atoms.symbols], np.int32)
+    neighbors = cases.rows_for(system, CUTOFF + 0.1) if atoms.pbc.any() else None
+    with double_precision():
+        energy, forces = jax.jit(emt(elements))(system.positions, system._replace(species=species), neighbors)
+    assert float(energy) == pytest.approx(atoms.get_potential_energy(), rel=1e-11)
+    np.testing.assert_allclose(forces, atoms.get_forces(), rtol=1e-9, atol=1e-10)
+
+
+def test_emt_of_atoms_alone_is_that_of_ase():
+    atoms = Atoms("Cu3", [[0, 0, 0], [0, 0, 2.5], [0, 0, 20]])
+    ours = atoms.copy()
+    atoms.calc, ours.calc = EMT(), PotentialCalculator("emt")
+    assert ours.get_potential_energy() == pytest.approx(atoms.get_potential_energy(), rel=1e-12)
+    np.testing.assert_allclose(ours.get_forces(), atoms.get_forces(), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ class Rival:
 
 
 TUNED: dict[str, dict[str, Any]] = {
-    "scipy_basinhopping": {"stepsize": 0.4, "kT": 0.4, "gtol": 1e-2, "interval": 50, "memory": 10},
+    "scipy_basinhopping": {"stepsize": 0.4, "kT": 0.8, "gtol": 1e-2, "interval": 50, "memory": 10},
     "ase_basin_hopping": {"optimizer": "LBFGS", "dr": 0.36, "kT": 0.8, "fmax": 0.05, "maxstep": 0.2},
     "ase_minima_hopping": {
         "optimizer": "BFGSLineSearch",
@@ -49,9 +49,9 @@ TUNED: dict[str, dict[str, Any]] = {
         "stepsize": 0.36,
         "kT": 0.8,
         "tol": 1e-2,
-        "maxstep": 0.4,
+        "maxstep": 0.2,
         "maxErise": 0.1,
-        "interval": None,
+        "interval": 20,
         "memory": 5,
     },
 }
