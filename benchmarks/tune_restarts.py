@@ -1,6 +1,6 @@
 """Tunes random restarts of local optimizers, and two-phase basin hopping: evaluations per success for a grid.
 
-    python benchmarks/tune_restarts.py                       all six, an hour on one core
+    python benchmarks/tune_restarts.py                       all, an hour on one core
     python benchmarks/tune_restarts.py --local adam --seeds 32
 
 Seeds from 500 on, which no benchmark uses. The winner has the least geometric mean over the problems; it goes into
@@ -22,20 +22,22 @@ PROBLEMS = {"lj13": 10_000, "lj19": 30_000, "gupta-Ag7Cu6": 30_000}
 """Name: evaluations after which a run is given up."""
 HARDER = {"lj26": 20_000, "lj38": 60_000, "gupta-Ag7Cu6": 20_000}
 """For the two-phase relaxation, which solves the others at once."""
+ALLOYS = {"gupta-Ag7Cu6": 20_000, "gupta-Ag32Cu6": 60_000}
 GRIDS: dict[str, dict[str, tuple]] = {
     "gradient_descent": {"learning_rate": (0.0015, 0.002, 0.0025, 0.003), "maxstep": (0.1, 0.2, 0.4)},
     "momentum": {"learning_rate": (0.001, 0.002, 0.004), "decay": (0.8, 0.9, 0.95), "maxstep": (0.05, 0.1, 0.2)},
     "adam": {"learning_rate": (0.02, 0.05, 0.1), "half_life": (50, 100, 200), "b2": (0.9, 0.95, 0.99), "clip": (30.0,)},
     "fire": {"dt_max": (0.1, 0.15, 0.2), "n_min": (2, 5), "maxstep": (0.05, 0.1, 0.2)},
     "lbfgs": {"maxstep": (0.1, 0.15, 0.25, 0.4), "tolerance": (0.01, 0.05)},
+    "swap": {"compression": (0.0, 1.0, 5.0), "swaps": (0.5, 0.8), "kT": (0.4, 0.8)},
     "two_phase": {"compression": (0.5, 1.0, 2.0, 3.0, 5.0, 8.0), "kT": (0.4, 0.8, 1.2), "shake": (0.4,)},
 }
-"""Of the local optimizer; `two_phase` is the relaxation of basin hopping, whose `kT` and `shake` are tried with it."""
+"""Of the local optimizer; `two_phase` and `swap` are basin hopping, without compression where that is 0."""
 
 
 def build(local: str, settings: dict) -> Optimizer:
     """Returns the search around a local optimizer."""
-    if local != "two_phase":
+    if local not in ("two_phase", "swap"):
         return random_restart(OPTIMIZERS[local](**settings))
     return two_phase_basin_hopping(**settings)
 
@@ -58,7 +60,7 @@ def main() -> None:
     args = parser.parse_args()
     seeds = range(500, 500 + args.seeds)
     for local in args.local.split(","):
-        problems = HARDER if local == "two_phase" else PROBLEMS
+        problems = {"two_phase": HARDER, "swap": ALLOYS}.get(local, PROBLEMS)
         names = list(GRIDS[local])
         print(f"\n| {local}: {', '.join(names)} | {' | '.join(problems)} | geometric mean |")
         print("|---|" + "---|" * (len(problems) + 1), flush=True)

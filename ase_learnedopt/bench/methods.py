@@ -58,14 +58,18 @@ def _restarts(local: str, **settings: Any) -> Callable[[Any, Any], Optimizer]:
 TUNED_TWO_PHASE: dict[str, float] = {"compression": 5.0, "kT": 0.8, "shake": 0.4}
 
 
-def two_phase_basin_hopping(*, kT=0.8, shake=0.4, **settings: Any) -> Optimizer:
+SWAPS: dict[str, float] = {"swaps": 0.5, "kT": 0.4}
+TWO_PHASE_SWAPS: dict[str, float] = {"compression": 1.0, "swaps": 0.8, "kT": 0.4}
+
+
+def two_phase_basin_hopping(*, kT=0.8, shake=0.4, swaps=0.0, **settings: Any) -> Optimizer:
     """Builds basin hopping whose relaxations begin with a compression: the strongest classical search of clusters.
 
     Args:
-      kT, shake: see `basin_hopping`.
+      kT, shake, swaps: see `basin_hopping`.
       settings: of `two_phase`.
     """
-    return basin_hopping(two_phase(**{"tolerance": 0.02, **settings}), kT=kT, shake=shake)
+    return basin_hopping(two_phase(**{"tolerance": 0.02, **settings}), kT=kT, shake=shake, swaps=swaps)
 
 
 def _table() -> dict[str, Method]:
@@ -75,6 +79,9 @@ def _table() -> dict[str, Method]:
     name, tuned = "two_phase_basin_hopping", TUNED_TWO_PHASE
     rows += [Method(name, _without_heads(two_phase_basin_hopping))]
     rows += [Method(f"{name}_tuned", _without_heads(two_phase_basin_hopping, **tuned), settings=tuned)]
+    rows += [Method("basin_hopping_swap", _without_heads(basin_hopping, **SWAPS), settings=SWAPS)]
+    swap = _without_heads(two_phase_basin_hopping, **TWO_PHASE_SWAPS)
+    rows += [Method(f"{name}_swap", swap, settings=TWO_PHASE_SWAPS)]
     rows += [Method("basin_hopping_local", _without_heads(basin_hopping, **silicon), settings=silicon)]
     for local, tuned in TUNED_RESTARTS.items():
         rows += [Method(f"random_restart_{local}", _restarts(local))]

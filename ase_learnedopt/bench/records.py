@@ -98,7 +98,7 @@ def check(record: Any, where: str) -> None:
     `problem`, `method`: names; `weights`: label or null; `seed`, `budget`, `evaluations`: whole numbers; `hit`: whether
     the run succeeded, at evaluation `hit_at`; `best_energy`: eV or null; `trace`: pairs of evaluation and best energy,
     one an improvement; `wall_s`: seconds of `WALL_TIMES`; `error`: null or what a crash said; `versions`: names to
-    versions. Further fields are kept, such as `date`, `n_atoms` and
+    versions. Further fields are kept, such as `date`, `n_atoms`, `settings` and
     `out_of_time`: whether the run was given up before its budget was spent.
 
     Raises:

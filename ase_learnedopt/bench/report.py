@@ -5,12 +5,15 @@ from pathlib import Path
 
 import numpy as np
 
+from .markup import to_markdown
 from .page import Block, Figure, Heading, html_page, markdown_page
 from .plots import draw_all, file_name, plots_of
 from .provenance import dates, folder
 from .results import Results, collect, energy_unit
-from .tables import TABLES, failure_table, overview_table, speed_table
+from .tables import TABLES, failure_table, methods_table, overview_table, speed_table
 
+MARKERS = "<!-- begin generated: benchmark -->", "<!-- end generated: benchmark -->"
+"""Around the table of a page that `write_headline` renews."""
 STATIC = "_static/benchmarks"
 """Where the plots of the documentation lie, from `docs/`."""
 
@@ -50,6 +53,23 @@ def write_docs(directory: str | Path, docs: str | Path) -> list[Path]:
     return [*written, _write(docs / "benchmarks.md", _docs_page(results, list(report_blocks(results, plots))))]
 
 
+def write_headline(directory: str | Path, page: str | Path) -> Path:
+    """Replaces what stands between the `MARKERS` of a Markdown page by the comparison with the best rivals.
+
+    Raises:
+      ValueError: the page has no such lines, or nothing learned has been run beside a rival.
+    """
+    page, table = Path(page), speed_table(collect(directory))
+    text = page.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(MARKERS[0])
+    _, end, after = rest.partition(MARKERS[1])
+    if not (begin and end):
+        raise ValueError(f"{page} has no lines {' and '.join(MARKERS)} for the table to stand between")
+    if table is None:
+        raise ValueError(f"{directory} holds no runs of a learned method beside those of a rival")
+    return _write(page, f"{before}{begin}\n{to_markdown(table)}{end}{after}")
+
+
 def report_blocks(results: Results, plots: Collection[str]) -> Iterator[Block]:
     """Yields the pieces of a report in order: across problems, problem by problem, failures."""
     yield _summary(results)
@@ -69,6 +89,8 @@ def report_blocks(results: Results, plots: Collection[str]) -> Iterator[Block]:
         yield duels
     for problem in results.problems:
         yield from _problem_blocks(results, problem, plots)
+    yield Heading("Methods")
+    yield methods_table(results)
     failures = failure_table(results)
     if failures is not None:
         yield Heading("Failed runs")

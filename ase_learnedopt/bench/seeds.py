@@ -23,6 +23,7 @@ def run_seeds(job, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
         "n_atoms": n_atoms,
         "method": method.name,
         "weights": label,
+        "settings": dict(method.settings),
         "budget": job.evaluations,
     }
     batched = method.is_ours and problem.potential is not None and job.path != "single"

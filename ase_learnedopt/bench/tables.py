@@ -122,6 +122,25 @@ def failure_table(results: Results) -> Table | None:
     return Table(header, rows, (note, *provenance(results, failed))) if rows else None
 
 
+def methods_table(results: Results) -> Table:
+    """Returns what each method was run with; empty: its defaults."""
+    rows: list[tuple[Entry, ...]] = []
+    for method in sorted(results.methods):
+        cell = next(cell for (_, name), cell in results.cells.items() if name == method)
+        rows.append((Entry(method, is_ours=cell.is_learned), Entry(_settings(cell.records[-1].get("settings") or {}))))
+    note = (
+        "Tuned settings are in natural units where they are lengths or energies: the bond length and the bond energy "
+        "of the system. How they were found: `benchmarks/tune_restarts.py` and `benchmarks/tune_rivals.py`."
+    )
+    return Table(("method", "settings"), rows, (note,))
+
+
+def _settings(settings: dict[str, Any]) -> str:
+    """Returns settings in one line; the one key `scaled` of rivals is left out."""
+    inner = settings.get("scaled", settings)
+    return ", ".join(f"{name} {value}" for name, value in inner.items())
+
+
 def zero_of_energy(results: Results, problem: str) -> tuple[float, str]:
     """Returns the energy that others are measured from, and what it is in words."""
     reference = results.facts[problem].reference

@@ -20,6 +20,7 @@ def add_bench(commands: Any) -> None:
     report = add_command(actions, "report", "make tables and plots of a folder", "ase-learnedopt bench report runs")
     report.add_argument("folder", help="what `bench run` has filled")
     report.add_argument("--docs", metavar="FOLDER", help="write benchmarks.md and its plots into a folder of docs, too")
+    report.add_argument("--readme", metavar="FILE", help="renew the comparison with the best rivals in this page, too")
     report.set_defaults(run=_report)
     listing = add_command(actions, "list", "list problems and methods", "ase-learnedopt bench list")
     listing.set_defaults(run=_list)
@@ -80,11 +81,13 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _report(arguments: argparse.Namespace) -> int:
-    from ..bench.report import report, write_docs
+    from ..bench.report import report, write_docs, write_headline
 
     written = report(arguments.folder)
     if arguments.docs:
         written += write_docs(arguments.folder, arguments.docs)
+    if arguments.readme:
+        written.append(write_headline(arguments.folder, arguments.readme))
     for path in written:
         print(f"written {path}")
     return 0

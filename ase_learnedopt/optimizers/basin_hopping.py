@@ -15,6 +15,7 @@ from .lbfgs import lbfgs
 from .local import advance_nested, check_local, init_nested
 from .moves import shake as shake_all
 from .moves import shake_neighborhood
+from .moves import swap as swap_two
 from .noise import uniforms
 from .portfolio import is_cluster
 
@@ -47,6 +48,7 @@ def basin_hopping(
     target_acceptance: float | None = 0.5,
     adaption=0.05,
     neighborhood: int | None = None,
+    swaps=0.0,
     max_relax_steps=500,
 ) -> Optimizer:
     """Builds basin hopping.
@@ -59,14 +61,18 @@ def basin_hopping(
       target_acceptance: share of accepted hops that `shake` is steered to; None keeps it fixed.
       adaption: gain of that control, on the logarithm of `shake`, for each hop.
       neighborhood: atoms shaken together around a random one; None shakes all.
+      swaps: share of the hops that swap two unlike atoms, where there are any, in place of shaking.
       max_relax_steps: evaluations after which a relaxation is judged by the lowest point it has seen.
 
     Raises:
-      ValueError: `local` hops by itself, or `neighborhood` is less than one.
+      ValueError: `local` hops by itself, `neighborhood` is less than one, or `swaps` is no share.
     """
     relaxation = check_local(lbfgs(maxstep=0.15, tolerance=0.02) if local is None else local)
     if neighborhood is not None and neighborhood < 1:
         raise ValueError(f"neighborhood is {neighborhood}; give at least 1 atom, or None to shake all of them")
+
+    if not 0.0 <= swaps <= 1.0:
+        raise ValueError(f"swaps is {swaps}; give a share from 0 to 1")
 
     def init(key, system, budget=jnp.inf):
         key, key_local = jax.random.split(key)
@@ -112,6 +118,10 @@ def basin_hopping(
             positions = shake_all(2.0 * for_shake - 1.0, start, system, amplitude)
         else:
             positions = shake_neighborhood(for_center, 2.0 * for_shake - 1.0, start, system, amplitude, neighborhood)
+        if swaps > 0:
+            for_kind, for_first, for_second = uniforms(jax.random.fold_in(key_noise, 1), dtype, (), (n,), (n,))
+            swapped, possible = swap_two(for_first, for_second, start, system)
+            positions = jnp.where(possible & (for_kind < swaps), swapped, positions)
         left = state.budget - state.n_evaluations.astype(dtype)
         return state._replace(
             positions=positions,

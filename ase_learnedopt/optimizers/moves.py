@@ -34,6 +34,21 @@ def shake_neighborhood(noise, normals, positions, system: System, amplitude, n_s
     return jnp.where((square <= limit)[:, None], shake(normals, positions, system, amplitude), positions)
 
 
+def swap(for_first, for_second, positions, system: System):
+    """Swaps the positions of two unlike movable atoms, drawn by uniforms `[n_atoms]` each.
+
+    Returns:
+      The new positions `[n_atoms, 3]`, and `[]` bool, whether there were two unlike atoms.
+    """
+    moves = has_element(system) & system.movable
+    first = jnp.argmax(jnp.where(moves, for_first, -1.0))
+    unlike = moves & (system.species != system.species[first])
+    second = jnp.argmax(jnp.where(unlike, for_second, -1.0))
+    order = jnp.arange(positions.shape[0]).at[first].set(second).at[second].set(first)
+    possible = jnp.any(unlike)
+    return jnp.where(possible, positions[order], positions), possible
+
+
 def relocation_noise(n_atoms: int) -> tuple:
     """Returns the shapes of the uniforms that `relocate` needs."""
     return (n_atoms,), (N_SITES,), (N_SITES, 2), (N_SITES,)

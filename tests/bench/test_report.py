@@ -255,3 +255,30 @@ def test_a_plot_shows_ours_and_the_better_of_default_and_tuned():
     assert results.leading(ranked, ["ours"], 10) == ["a_tuned", "b", "ours", "c_tuned", "d"]
     assert results.leading(ranked, ["ours"], 3) == ["a_tuned", "b", "ours"]
     assert results.leading(ranked, ["ours"], 1) == ["ours"]
+
+
+def test_headline_stands_between_its_lines(folder, tmp_path):
+    page = tmp_path / "README.md"
+    page.write_text("\n".join(["before", *report.MARKERS, "after"]))
+    for _ in range(2):  # renewed, not added
+        report.write_headline(folder, page)
+        text = page.read_text()
+        assert text.startswith("before\n<!-- begin") and text.endswith("-->\nafter")
+        assert text.count("| lj38 | learned_hop |") == 1
+
+
+def test_headline_needs_its_lines(folder, tmp_path):
+    page = tmp_path / "README.md"
+    page.write_text("nothing")
+    with pytest.raises(ValueError, match="no lines <!-- begin generated"):
+        report.write_headline(folder, page)
+    assert page.read_text() == "nothing"
+
+
+def test_methods_and_their_settings(tmp_path):
+    records.append(tmp_path / "a.jsonl", fake_record(0, 100.0, method="plain"))
+    tuned = {"scaled": {"stepsize": 0.4, "optimizer": "LBFGS"}}
+    records.append(tmp_path / "b.jsonl", fake_record(0, 100.0, method="rival", settings=tuned))
+    table = tables.methods_table(results.collect(tmp_path, fake_facts))
+    assert row_of(table, "plain") == [""]
+    assert row_of(table, "rival") == ["stepsize 0.4, optimizer LBFGS"]

@@ -7,6 +7,7 @@ import pytest
 from helpers import SYSTEMS, lennard_jones, make_system, run
 
 from ase_learnedopt.optimizers import basin_hopping, fire, lbfgs, random_restart
+from ase_learnedopt.optimizers.basin_hopping import _contain
 from ase_learnedopt.types import HOP, MINIMUM, RESTART
 
 pytestmark = pytest.mark.usefixtures("dtype")
@@ -25,6 +26,27 @@ def relax_and_hop(optimizer, state):
     while not state.pending:
         state = advance(state, *lennard_jones(state.positions, state.system))
     return state, jax.jit(optimizer.hop)(state, None)
+
+
+@pytest.mark.parametrize("swaps", [-0.1, 1.5])
+def test_refuses_an_impossible_share(swaps):
+    with pytest.raises(ValueError, match=f"swaps is {swaps}"):
+        basin_hopping(swaps=swaps)
+
+
+@pytest.mark.parametrize("name", ["mixed", "lj7"])
+def test_swaps_two_unlike_atoms_or_shakes(name):
+    optimizer = basin_hopping(swaps=1.0, max_relax_steps=25)
+    system, state = begin(optimizer, name)
+    _, hopped = relax_and_hop(optimizer, state)
+    before, after = np.asarray(_contain(hopped.current_positions, system)), np.asarray(hopped.positions)
+    moved = np.flatnonzero(np.abs(after - before).max(axis=1) > 0)
+    if name == "lj7":
+        assert len(moved) == 7
+        return
+    first, second = moved
+    assert system.species[first] != system.species[second]
+    np.testing.assert_array_equal(after[[first, second]], before[[second, first]])
 
 
 @pytest.mark.parametrize("build", [basin_hopping, random_restart])

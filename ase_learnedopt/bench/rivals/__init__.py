@@ -1,8 +1,7 @@
 """Rivals: other people's searches, their own code called, each at its defaults and tuned. Layer 4.
 
-`benchmarks/tune_rivals.py` searches the tuned settings, on seeds that no benchmark uses; so far it has been run for
-SciPy alone, the others are first guesses. In them lengths and energies are in the scales of the problem, so that one
-set of them fits Lennard-Jones and metals alike.
+`benchmarks/tune_rivals.py` searches the tuned settings, on seeds that no benchmark uses; `benchmarks/tuning` holds what
+it found. In them lengths and energies are in the scales of the problem, so that one set fits Lennard-Jones and metals.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,11 +24,11 @@ TUNED: dict[str, dict[str, Any]] = {
     "scipy_basinhopping": {"stepsize": 0.4, "kT": 0.8, "gtol": 1e-2, "interval": 50, "memory": 10},
     "ase_basin_hopping": {"optimizer": "LBFGS", "dr": 0.36, "kT": 0.8, "fmax": 0.05, "maxstep": 0.2},
     "ase_minima_hopping": {
-        "optimizer": "BFGSLineSearch",
+        "optimizer": "BFGS",
         "fmax": 0.05,
-        "kT0": 0.3,
+        "kT0": 0.6,
         "Ediff0": 1.0,
-        "minima_threshold": 0.3,
+        "minima_threshold": 0.6,
         "mdmin": 2,
         "timestep": 0.02,
     },
@@ -38,11 +37,11 @@ TUNED: dict[str, dict[str, Any]] = {
         "fmax": 0.05,
         "maxstep": 0.2,
         "steps": 200,
-        "population": 20,
+        "population": 10,
         "mutation": 0.3,
         "rattle": 0.4,
         "rattled": 0.4,
-        "dE": 0.02,
+        "dE": 0.005,
         "stall": None,
     },
     "pele_basin_hopping": {
