@@ -1,0 +1,123 @@
+"""What meta-training lowers: how far above the lowest known energy a run was, and when. Layer 2.
+
+All losses are numbers without unit: energies above the task's reference, over the task's energy scale and over its
+`spread`, what an average run of the unperturbed policy is above it. They are clipped and never NaN.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..rollout import Trace
+
+N_CHECKPOINTS = 8
+WIDTH = 0.3
+"""Of the success surrogate, in energy scales: a run so far above the reference counts 37 % as found."""
+
+
+class Goal(NamedTuple):
+    """Says what the energies of a task are measured from and in; arrays `[]`, so that tasks share what is compiled."""
+
+    reference: jax.Array  # eV, lowest known energy
+    energy_scale: jax.Array  # eV
+    spread: jax.Array  # energy scales above the reference that count as 1
+
+
+class Outcome(NamedTuple):
+    """Holds what a batch of runs came to, `[n_walkers]` each."""
+
+    loss: jax.Array
+    diverged: jax.Array  # bool: never a finite energy, or a last one that is not finite
+    excess: jax.Array  # energy scales above the reference at the end
+
+
+def checkpoints(budget: int, n: int = N_CHECKPOINTS) -> np.ndarray:
+    """Returns `n` evaluations, spaced evenly in their logarithm from a fiftieth of the budget to all of it."""
+    return np.geomspace(budget / 50.0, budget, n)
+
+
+def best_at(trace: Trace, marks) -> jax.Array:
+    """Returns the lowest energies `[n_marks, n_walkers]` eV seen within so many evaluations; infinity before the first.
+
+    Args:
+      trace: of a rollout.
+      marks: `[n_marks]` evaluations.
+    """
+    marks = jnp.asarray(marks, trace.best_energy.dtype)
+    counts = trace.n_evaluations.astype(marks.dtype)
+
+    def at(mark):
+        return jnp.min(jnp.where(counts <= mark, trace.best_energy, jnp.inf), axis=0)
+
+    return jax.lax.map(at, marks)
+
+
+def final(trace: Trace, last_energy, goal: Goal, budget: int):
+    """Returns the loss at the last structure, which a run may have hopped away to."""
+    del trace, budget
+    return _in_spreads(last_energy, goal)
+
+
+def minimum(trace: Trace, last_energy, goal: Goal, budget: int):
+    """Returns the loss at the lowest structure."""
+    del last_energy, budget
+    return _in_spreads(trace.best_energy[-1], goal)
+
+
+def over_checkpoints(trace: Trace, last_energy, goal: Goal, budget: int):
+    """Returns the mean loss of the lowest energies at log-spaced checkpoints of the budget: sooner is better."""
+    del last_energy
+    # Clipped before the mean, so that an early checkpoint without a finite energy does not drown the others.
+    return jnp.mean(_clip(_in_spreads(best_at(trace, checkpoints(budget)), goal), LARGEST), axis=0)
+
+
+def success(trace: Trace, last_energy, goal: Goal, budget: int):
+    """Returns the mean over checkpoints of 1 - exp(-excess / `WIDTH`): a smooth stand-in for the failure rate."""
+    del last_energy
+    excess = (best_at(trace, checkpoints(budget)) - goal.reference) / goal.energy_scale
+    excess = jnp.where(jnp.isnan(excess), jnp.inf, jnp.maximum(excess, 0.0))
+    return jnp.mean(1.0 - jnp.exp(-excess / WIDTH), axis=0)
+
+
+META_LOSSES: dict[str, Callable] = {
+    "final": final,
+    "minimum": minimum,
+    "checkpoints": over_checkpoints,
+    "success": success,
+}
+LARGEST = 3.0
+"""Default clip of a loss, in spreads."""
+
+
+def evaluate(kind: str, trace: Trace, last_energy, goal: Goal, budget: int, clip: float = LARGEST) -> Outcome:
+    """Computes the losses of a batch of runs.
+
+    Args:
+      kind: a key of `META_LOSSES`.
+      trace: of the rollout.
+      last_energy: `[n_walkers]` eV, of the last structure.
+      goal: of the task.
+      budget: evaluations of each run.
+      clip: losses lie between minus and plus this.
+
+    Raises:
+      ValueError: there is no such loss.
+    """
+    if kind not in META_LOSSES:
+        raise ValueError(f"there is no meta-loss {kind!r}: give one of {', '.join(META_LOSSES)}")
+    best = trace.best_energy[-1]
+    loss = _clip(META_LOSSES[kind](trace, last_energy, goal, budget), clip)
+    excess = (best - goal.reference) / goal.energy_scale
+    return Outcome(loss, ~(jnp.isfinite(best) & jnp.isfinite(last_energy)), excess)
+
+
+def _in_spreads(energy, goal: Goal):
+    return (energy - goal.reference) / (goal.energy_scale * goal.spread)
+
+
+def _clip(loss, clip: float):
+    """Bounds a loss; what is not a number counts as the worst."""
+    return jnp.clip(jnp.where(jnp.isnan(loss), clip, loss), -clip, clip)
