@@ -1,0 +1,100 @@
+"""A population on one task: what a member does is what it does alone, whatever shares its batch."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ase_learnedopt.metatrain import population as module
+from ase_learnedopt.metatrain.meta_loss import Goal
+from ase_learnedopt.metatrain.population import advance, begin, n_windows, run
+from ase_learnedopt.metatrain.tasks import FAMILIES, draw_batch
+from ase_learnedopt.optimizers import learned_hop
+from ase_learnedopt.optimizers.policy import warm_start
+from ase_learnedopt.rollout import rollout, start
+
+(TASK,) = FAMILIES["lennard_jones"](sizes=[7])
+KEYS = jax.random.split(jax.random.PRNGKey(1), 6)
+SYSTEMS = draw_batch(TASK, jax.random.split(jax.random.PRNGKey(2), 6))
+GOAL = Goal(jnp.float32(TASK.reference), jnp.float32(1.0), jnp.float32(2.0))
+TARGET = jnp.float32(TASK.reference + 1e-3)
+BUDGET = 160
+
+
+def build(params):
+    return learned_hop(params)
+
+
+def members(n, scale=0.3):
+    """Returns the warm start and `n - 1` that differ from it."""
+    mean = warm_start()
+    keys = jax.random.split(jax.random.PRNGKey(5), n)
+
+    def of_leaf(leaf):
+        noise = jnp.stack([jax.random.normal(key, leaf.shape) for key in keys])
+        return leaf[None] + scale * noise.at[0].set(0.0)
+
+    return jax.tree.map(of_leaf, mean)
+
+
+def losses(population, **how):
+    return run(build, TASK.potential, population, KEYS, SYSTEMS, GOAL, TARGET, budget=BUDGET, **how)
+
+
+@pytest.fixture(scope="module")
+def outcome():
+    return losses(members(4))
+
+
+def test_the_unperturbed_member_is_the_optimizer_itself(outcome):
+    optimizer = learned_hop()
+    state = start(optimizer, KEYS, SYSTEMS, jnp.float32(BUDGET))
+    state, _ = rollout(optimizer, TASK.potential, state, BUDGET, TARGET, n_windows=n_windows(BUDGET))
+    np.testing.assert_allclose(outcome.excess[0], state.best_energy - TASK.reference, rtol=0, atol=2e-3)
+
+
+def test_members_differ_and_walkers_do(outcome):
+    assert outcome.loss.shape == outcome.diverged.shape == (4, 6)
+    assert len(np.unique(np.asarray(outcome.loss).round(4), axis=0)) == 4
+    assert np.ptp(outcome.loss[0]) > 0
+    assert not outcome.diverged.any()
+
+
+def test_common_random_numbers():
+    twins = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), warm_start())
+    found = losses(twins)
+    np.testing.assert_array_equal(found.loss[0], found.loss[1])
+
+
+def test_micro_batches_change_nothing(outcome):
+    halves = losses(members(4), micro_batch=2)
+    np.testing.assert_allclose(halves.loss, outcome.loss, rtol=0, atol=2e-2)
+    np.testing.assert_allclose(halves.loss[0, :2], outcome.loss[0, :2], rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("micro_batch", [0, 3])
+def test_micro_batches_must_fit(micro_batch):
+    with pytest.raises(ValueError, match="must divide the 4 members"):
+        losses(members(4), micro_batch=micro_batch)
+
+
+def test_a_run_in_parts_is_the_run():
+    population = members(2)
+    states = begin(build, population, KEYS, SYSTEMS, jnp.float32(BUDGET))
+    for until in (80, BUDGET):
+        how = {"n_windows": n_windows(80), "budget": BUDGET, "kind": "minimum"}
+        states, outcome = advance(build, TASK.potential, population, states, GOAL, TARGET, jnp.int32(until), **how)
+        assert int(states.n_evaluations.max()) <= until
+    whole = losses(population, kind="minimum")
+    np.testing.assert_allclose(outcome.excess[:, 0], whole.excess[:, 0], rtol=0, atol=0.5)
+    assert float(jnp.mean(outcome.loss)) == pytest.approx(float(jnp.mean(whole.loss)), abs=0.3)
+
+
+def test_most_walkers_spend_their_budget():
+    population = jax.tree.map(lambda leaf: leaf[None], warm_start())
+    states = begin(build, population, KEYS, SYSTEMS, jnp.float32(BUDGET))
+    never = jnp.float32(-1e9)
+    how = {"n_windows": n_windows(BUDGET), "budget": BUDGET}
+    states, _ = advance(build, TASK.potential, population, states, GOAL, never, jnp.int32(BUDGET), **how)
+    assert np.mean(np.asarray(states.n_evaluations) >= 0.9 * BUDGET) > 0.5
+    assert module.WINDOW * n_windows(BUDGET) >= BUDGET
