@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+from .formats import significant
 from .markup import Entry, Table
 from .page import Block, Heading, markdown_page
 from .speed_overhead import OURS
-from .tables import significant
 
 NONE = "-"
 CLOCKS = {

@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from .formats import format_cost, format_count, format_energy, format_rate, format_ratio, format_seconds, significant
 from .markup import Entry, Table, mark_best
 from .provenance import provenance
 from .results import Cell, Results, energy_unit
-from .statistics import MARKS, Cost, Ratio, energy_quartiles, speed_ratio, success_rate
+from .statistics import MARKS, energy_quartiles, speed_ratio, success_rate
 
 Column = list[tuple[str, float | None]]  # text, and the value to compare by
 
@@ -38,13 +39,13 @@ def success_table(results: Results, problem: str) -> Table:
     cells = results.of_problem(problem)
     most = max(len(cell.records) for cell in cells)
     columns: list[Column] = [[(_seeds(cell, most), None) for cell in cells]]
-    columns += [[(_count(cell.budget), None) for cell in cells]]
+    columns += [[(format_count(cell.budget), None) for cell in cells]]
     header, lowest = ["seeds", "budget"], [True, True]
     for mark in MARKS:
         rates = [success_rate(cell.runs, mark) for cell in cells]
         if any(rates) and mark <= max(cell.budget for cell in cells):
-            columns.append([("", None) if r is None else (_percent(r), r.value) for r in rates])
-            header.append(f"at {_count(mark)}")
+            columns.append([("", None) if r is None else (format_rate(r), r.value) for r in rates])
+            header.append(f"at {format_count(mark)}")
             lowest.append(False)
     columns.append([(format_cost(cell.cost), cell.cost.value) for cell in cells])
     note = (
@@ -65,7 +66,7 @@ def energy_table(results: Results, problem: str) -> Table:
         found = [energy_quartiles(cell.runs, mark) for cell in cells]
         if any(found) and mark <= max(cell.budget for cell in cells):
             columns.append([_energies(quartiles, zero, tolerance) for quartiles in found])
-            header.append(f"at {_count(mark)}")
+            header.append(f"at {format_count(mark)}")
     note = (
         f"Median (quartiles) of the best energy found, in {energy_unit(problem)} above {name}; 0: within "
         "tolerance. Empty where the budget does not reach so far."
@@ -95,10 +96,11 @@ def wall_time_table(results: Results, problem: str) -> Table:
     """Returns where the seconds of a run went."""
     cells = results.of_problem(problem)
     columns: list[Column] = [
-        [_seconds(_mean_seconds(cell, part)) for cell in cells] for part in ("total", "calculator", "method", "compile")
+        [format_seconds(_mean_seconds(cell, part)) for cell in cells]
+        for part in ("total", "calculator", "method", "compile")
     ]
     columns[1:] = [[(text, None) for text, _ in column] for column in columns[1:]]  # no merit of their own
-    columns.append([_seconds(_per_evaluation(cell), 1e3) for cell in cells])
+    columns.append([format_seconds(_per_evaluation(cell), 1e3) for cell in cells])
     header = ("method", "run (s)", "calculator (s)", "method (s)", "compile (s)", "method per FE (ms)")
     note = (
         "Mean wall time of a run and its parts; what a batch or a process shares is divided over its seeds. Seconds "
@@ -115,7 +117,13 @@ def failure_table(results: Results) -> Table | None:
         for record in cell.records:
             if record["error"] is not None:
                 said = (record["error"].strip().splitlines() or ["no message"])[-1]
-                texts = (cell.problem, cell.method, str(record["seed"]), _count(record["evaluations"]), said[:160])
+                texts = (
+                    cell.problem,
+                    cell.method,
+                    str(record["seed"]),
+                    format_count(record["evaluations"]),
+                    said[:160],
+                )
                 rows.append(tuple(Entry(text) for text in texts))
     note = "A crashed run counts as one without success; what it had spent counts too. `--retry-failed` runs it again."
     header = ("problem", "method", "seed", "evaluations", "error")
@@ -149,34 +157,6 @@ def zero_of_energy(results: Results, problem: str) -> tuple[float, str]:
     lowest = min(float(cell.energies.min()) for cell in results.of_problem(problem))
     lowest = lowest if np.isfinite(lowest) else 0.0
     return lowest, f"the lowest energy of all runs here, {lowest:.6f}"
-
-
-def format_cost(cost: Cost) -> str:
-    """Returns mean evaluations per success with its interval."""
-    if np.isinf(cost.value):
-        return f"> {significant(cost.total)}"
-    return f"{significant(cost.value)} ({significant(cost.low)} to {significant(cost.high)})"
-
-
-def format_ratio(ratio: Ratio | None) -> str:
-    """Returns a speed ratio with its interval, or the bound that is known."""
-    if ratio is None or (np.isinf(ratio.value) and ratio.low == 0):
-        return "unknown"
-    if np.isinf(ratio.value):
-        return f"> {significant(ratio.low, 2)}"
-    if ratio.value == 0:
-        return f"< {significant(ratio.high, 2)}"
-    return f"{significant(ratio.value, 2)} ({significant(ratio.low, 2)} to {significant(ratio.high, 2)})"
-
-
-def significant(value: float, digits: int = 3) -> str:
-    """Returns a number in few digits, with thousands set off."""
-    if np.isinf(value):
-        return "∞"
-    if value == 0:
-        return "0"
-    decimals = digits - 1 - int(np.floor(np.log10(abs(value))))
-    return f"{round(value, decimals):,.{max(decimals, 0)}f}"
 
 
 def _overview_entry(cell: Cell | None, most: int) -> tuple[str, float | None]:
@@ -229,21 +209,6 @@ def _energies(quartiles: tuple[float, float, float] | None, zero: float, toleran
     return f"{middle} ({low} to {high})", round(above[1], 3)
 
 
-def format_energy(energy: float) -> str:
-    """Returns an energy difference in thousandths, 0 where it rounds to that."""
-    if np.isinf(energy):
-        return "∞"
-    return f"{energy:.3f}" if abs(energy) >= 0.0005 else "0"
-
-
-def _percent(rate: Any) -> str:
-    return f"{100 * rate.value:.0f} % ({100 * rate.low:.0f} to {100 * rate.high:.0f})"
-
-
-def _count(number: int) -> str:
-    return f"{number // 1000}k" if number >= 1000 and number % 1000 == 0 else f"{number:,}"
-
-
 def _mean_seconds(cell: Cell, part: str) -> float:
     return float(np.mean([record["wall_s"][part] for record in cell.records]))
 
@@ -251,10 +216,6 @@ def _mean_seconds(cell: Cell, part: str) -> float:
 def _per_evaluation(cell: Cell) -> float | None:
     spent = int(cell.runs.evaluations.sum())
     return _mean_seconds(cell, "method") * len(cell.records) / spent if spent else None
-
-
-def _seconds(value: float | None, scale: float = 1.0) -> tuple[str, float | None]:
-    return ("", None) if value is None else (significant(scale * value), value)
 
 
 TABLES: dict[str, Callable[[Results, str], Table]] = {

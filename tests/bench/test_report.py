@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from fake_runs import fake_facts, fake_record, write_runs
 
-from ase_learnedopt.bench import markup, records, report, results, tables
+from ase_learnedopt.bench import formats, markup, records, report, results, tables
 from ase_learnedopt.bench.plot_style import DARK, OURS, RIVALS, looks, spread
 from ase_learnedopt.bench.provenance import commands, dates
 from ase_learnedopt.bench.results import facts_of as real_facts
@@ -127,15 +127,15 @@ def test_weights_stand_beside_each_other(tmp_path):
     ("value", "text"), [(0.0, "0"), (1234567.0, "1,230,000"), (96.54, "96.5"), (3.14159, "3.14"), (np.inf, "∞")]
 )
 def test_significant(value, text):
-    assert tables.significant(value) == text
+    assert formats.significant(value) == text
 
 
 def test_bounds_in_words():
-    assert tables.format_cost(Cost(np.inf, 3e6, np.inf, 3e6)) == "> 3,000,000"
-    assert tables.format_cost(Cost(1234.0, 900.0, np.inf, 1234.0)) == "1,230 (900 to ∞)"
-    assert tables.format_ratio(Ratio(np.inf, 12.0, np.inf)) == "> 12"
-    assert tables.format_ratio(Ratio(0.0, 0.0, 0.25)) == "< 0.25"
-    assert tables.format_ratio(None) == tables.format_ratio(Ratio(np.inf, 0.0, np.inf)) == "unknown"
+    assert formats.format_cost(Cost(np.inf, 3e6, np.inf, 3e6)) == "> 3,000,000"
+    assert formats.format_cost(Cost(1234.0, 900.0, np.inf, 1234.0)) == "1,230 (900 to ∞)"
+    assert formats.format_ratio(Ratio(np.inf, 12.0, np.inf)) == "> 12"
+    assert formats.format_ratio(Ratio(0.0, 0.0, 0.25)) == "< 0.25"
+    assert formats.format_ratio(None) == formats.format_ratio(Ratio(np.inf, 0.0, np.inf)) == "unknown"
 
 
 def test_best_marks():
