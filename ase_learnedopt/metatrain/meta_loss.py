@@ -34,9 +34,9 @@ class Outcome(NamedTuple):
     excess: jax.Array  # energy scales above the reference at the end
 
 
-def checkpoints(budget: int, n: int = N_CHECKPOINTS) -> np.ndarray:
-    """Returns `n` evaluations, spaced evenly in their logarithm from a fiftieth of the budget to all of it."""
-    return np.geomspace(budget / 50.0, budget, n)
+def checkpoints(budget, n: int = N_CHECKPOINTS):
+    """Returns `n` evaluations, spaced evenly in their logarithm from a fiftieth of the budget `[]` to all of it."""
+    return budget * np.geomspace(1.0 / 50.0, 1.0, n).astype(np.float32)
 
 
 def best_at(trace: Trace, marks) -> jax.Array:
@@ -55,26 +55,26 @@ def best_at(trace: Trace, marks) -> jax.Array:
     return jax.lax.map(at, marks)
 
 
-def final(trace: Trace, last_energy, goal: Goal, budget: int):
+def final(trace: Trace, last_energy, goal: Goal, budget):
     """Returns the loss at the last structure, which a run may have hopped away to."""
     del trace, budget
     return _in_spreads(last_energy, goal)
 
 
-def minimum(trace: Trace, last_energy, goal: Goal, budget: int):
+def minimum(trace: Trace, last_energy, goal: Goal, budget):
     """Returns the loss at the lowest structure."""
     del last_energy, budget
     return _in_spreads(trace.best_energy[-1], goal)
 
 
-def over_checkpoints(trace: Trace, last_energy, goal: Goal, budget: int):
+def over_checkpoints(trace: Trace, last_energy, goal: Goal, budget):
     """Returns the mean loss of the lowest energies at log-spaced checkpoints of the budget: sooner is better."""
     del last_energy
     # Clipped before the mean, so that an early checkpoint without a finite energy does not drown the others.
     return jnp.mean(_clip(_in_spreads(best_at(trace, checkpoints(budget)), goal), LARGEST), axis=0)
 
 
-def success(trace: Trace, last_energy, goal: Goal, budget: int):
+def success(trace: Trace, last_energy, goal: Goal, budget):
     """Returns the mean over checkpoints of 1 - exp(-excess / `WIDTH`): a smooth stand-in for the failure rate."""
     del last_energy
     excess = (best_at(trace, checkpoints(budget)) - goal.reference) / goal.energy_scale
@@ -92,7 +92,7 @@ LARGEST = 3.0
 """Default clip of a loss, in spreads."""
 
 
-def evaluate(kind: str, trace: Trace, last_energy, goal: Goal, budget: int, clip: float = LARGEST) -> Outcome:
+def evaluate(kind: str, trace: Trace, last_energy, goal: Goal, budget, clip: float = LARGEST) -> Outcome:
     """Computes the losses of a batch of runs.
 
     Args:
@@ -100,7 +100,7 @@ def evaluate(kind: str, trace: Trace, last_energy, goal: Goal, budget: int, clip
       trace: of the rollout.
       last_energy: `[n_walkers]` eV, of the last structure.
       goal: of the task.
-      budget: evaluations of each run.
+      budget: `[]` evaluations of each run.
       clip: losses lie between minus and plus this.
 
     Raises:

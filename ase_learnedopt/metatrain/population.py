@@ -4,6 +4,7 @@ Common random numbers: every member gets the same starts and the same random str
 what they do and as little as possible by luck.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,11 +12,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from ..rollout import rollout
+from ..rollout import Trace, rollout
 from ..types import Optimizer, PotentialFn, System
 from .meta_loss import LARGEST, Goal, Outcome, evaluate
 
 WINDOW = 8
+SEGMENT = 32
+"""Windows of one compiled call: budgets of any length run the same program, and end when all walkers have."""
 SLACK = 1.15
 """Windows in excess of budget / `WINDOW`: what walkers lose while they wait for their hop."""
 
@@ -23,9 +26,9 @@ Build = Callable[[Any], Optimizer]
 """params -> optimizer; one object for a run, because what is compiled is kept by it."""
 
 
-def n_windows(budget: int) -> int:
-    """Returns the windows in which nearly every walker spends its budget."""
-    return max(1, -(-int(SLACK * budget) // WINDOW))
+def n_segments(budget: int) -> int:
+    """Returns the segments in which nearly every walker spends its budget."""
+    return max(1, math.ceil(SLACK * budget / (WINDOW * SEGMENT)))
 
 
 @partial(jax.jit, static_argnames=("build",))
@@ -47,47 +50,47 @@ def begin(build: Build, population, keys, systems: System, budget):
     return jax.vmap(of_member)(population)
 
 
-@partial(jax.jit, static_argnames=("build", "potential", "n_windows", "budget", "kind", "clip"))
-def advance(
-    build: Build,
-    potential: PotentialFn,
-    population,
-    states,
-    goal: Goal,
-    target,
-    until,
-    *,
-    n_windows: int,
-    budget: int,
-    kind: str = "checkpoints",
-    clip: float = LARGEST,
-):
-    """Rolls all members on, a whole run or a part of it.
+@partial(jax.jit, static_argnames=("build", "potential"), donate_argnames=("states",))
+def advance(build: Build, potential: PotentialFn, population, states, target, until):
+    """Rolls all members on by a segment.
 
     Args:
       build: makes the optimizer of a member.
       potential: of the task.
       population: parameters with a leading axis `[n_members]`.
-      states: `[n_members, n_walkers]`, from `begin` or from the call before.
-      goal: of the task.
+      states: `[n_members, n_walkers]`, from `begin` or from the call before; given up.
       target: `[]` eV, a walker stops when it has evaluated an energy this low.
-      until: `[]` int32, evaluations of each walker after this call.
-      n_windows: of the rollout.
-      budget: evaluations of a whole run, whose checkpoints the loss is taken at.
-      kind: of the meta-loss.
-      clip: of the meta-loss.
+      until: `[]` int32, a walker stops when it has evaluated this often.
 
     Returns:
-      The states, and the `Outcome` `[n_members, n_walkers]`.
+      The states, and the `Trace` `[n_members, SEGMENT, n_walkers]`.
     """
 
     def of_member(params, states):
-        optimizer = build(params)
-        states, trace = rollout(optimizer, potential, states, until, target, n_windows=n_windows, window=WINDOW)
-        last, _ = jax.vmap(potential)(states.positions, states.system)
-        return states, evaluate(kind, trace, last, goal, budget, clip)
+        return rollout(build(params), potential, states, until, target, n_windows=SEGMENT, window=WINDOW)
 
     return jax.vmap(of_member)(population, states)
+
+
+@partial(jax.jit, static_argnames=("potential", "kind", "clip"))
+def judge(potential: PotentialFn, states, trace: Trace, goal: Goal, budget, *, kind: str, clip: float) -> Outcome:
+    """Returns what the runs came to, `[n_members, n_walkers]`.
+
+    Args:
+      potential: of the task.
+      states: `[n_members, n_walkers]`, the last ones.
+      trace: `[n_members, n_windows, n_walkers]`, of all segments.
+      goal: of the task.
+      budget: `[]` evaluations of a whole run.
+      kind: of the meta-loss.
+      clip: of the meta-loss.
+    """
+
+    def of_member(states, trace):
+        last, _ = jax.vmap(potential)(states.positions, states.system)
+        return evaluate(kind, trace, last, goal, budget, clip)
+
+    return jax.vmap(of_member)(states, trace)
 
 
 def run(
@@ -104,7 +107,7 @@ def run(
     clip: float = LARGEST,
     micro_batch: int | None = None,
 ) -> Outcome:
-    """Runs a population on the same starts for a whole budget.
+    """Runs a population on the same starts for a whole budget, see `begin`, `advance` and `judge`.
 
     Args:
       micro_batch: members at once, which bounds the memory; None: all.
@@ -122,8 +125,17 @@ def run(
     parts = []
     for first in range(0, n_members, size):
         members = jax.tree.map(lambda leaf, first=first: leaf[first : first + size], population)
-        states = begin(build, members, keys, systems, jnp.float32(budget))
-        how = {"n_windows": n_windows(budget), "budget": budget, "kind": kind, "clip": clip}
-        _, outcome = advance(build, potential, members, states, goal, target, jnp.int32(budget), **how)
-        parts.append(outcome)
+        states, trace = _run_members(build, potential, members, keys, systems, target, budget)
+        parts.append(judge(potential, states, trace, goal, jnp.float32(budget), kind=kind, clip=clip))
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+
+
+def _run_members(build, potential, members, keys, systems, target, budget: int):
+    """Returns the last states and the whole trace; what is left of the budget when all have ended is not run."""
+    states, traces = begin(build, members, keys, systems, jnp.float32(budget)), []
+    for _ in range(n_segments(budget)):
+        states, trace = advance(build, potential, members, states, target, jnp.int32(budget))
+        traces.append(trace)
+        if bool(jnp.all((trace.n_evaluations[:, -1] >= budget) | (trace.best_energy[:, -1] <= target))):
+            break
+    return states, jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis=1), *traces)

@@ -87,7 +87,7 @@ def test_checkpoints_end_with_the_budget():
     marks = checkpoints(5000, 6)
     assert marks[0] == pytest.approx(100)
     assert marks[-1] == pytest.approx(5000)
-    np.testing.assert_allclose(np.diff(np.log(marks)), np.log(50) / 5)
+    np.testing.assert_allclose(np.diff(np.log(marks)), np.log(50) / 5, rtol=1e-5)
 
 
 def test_unknown_kind():

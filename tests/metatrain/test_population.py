@@ -7,7 +7,7 @@ import pytest
 
 from ase_learnedopt.metatrain import population as module
 from ase_learnedopt.metatrain.meta_loss import Goal
-from ase_learnedopt.metatrain.population import advance, begin, n_windows, run
+from ase_learnedopt.metatrain.population import advance, begin, n_segments, run
 from ase_learnedopt.metatrain.tasks import FAMILIES, draw_batch
 from ase_learnedopt.optimizers import learned_hop
 from ase_learnedopt.optimizers.policy import warm_start
@@ -49,7 +49,8 @@ def outcome():
 def test_the_unperturbed_member_is_the_optimizer_itself(outcome):
     optimizer = learned_hop()
     state = start(optimizer, KEYS, SYSTEMS, jnp.float32(BUDGET))
-    state, _ = rollout(optimizer, TASK.potential, state, BUDGET, TARGET, n_windows=n_windows(BUDGET))
+    n_windows = module.SEGMENT * n_segments(BUDGET)
+    state, _ = rollout(optimizer, TASK.potential, state, BUDGET, TARGET, n_windows=n_windows)
     np.testing.assert_allclose(outcome.excess[0], state.best_energy - TASK.reference, rtol=0, atol=2e-3)
 
 
@@ -78,23 +79,28 @@ def test_micro_batches_must_fit(micro_batch):
         losses(members(4), micro_batch=micro_batch)
 
 
-def test_a_run_in_parts_is_the_run():
+def test_a_run_ends_when_all_walkers_have(monkeypatch):
+    calls = []
+    monkeypatch.setattr(module, "advance", lambda *args: calls.append(1) or advance(*args))
+    population = jax.tree.map(lambda leaf: leaf[None], warm_start())
+    run(build, TASK.potential, population, KEYS, SYSTEMS, GOAL, jnp.float32(1e9), budget=10_000)
+    assert len(calls) == 1
+    assert n_segments(10_000) > 30
+
+
+def test_budgets_share_a_program():
     population = members(2)
-    states = begin(build, population, KEYS, SYSTEMS, jnp.float32(BUDGET))
-    for until in (80, BUDGET):
-        how = {"n_windows": n_windows(80), "budget": BUDGET, "kind": "minimum"}
-        states, outcome = advance(build, TASK.potential, population, states, GOAL, TARGET, jnp.int32(until), **how)
-        assert int(states.n_evaluations.max()) <= until
-    whole = losses(population, kind="minimum")
-    np.testing.assert_allclose(outcome.excess[:, 0], whole.excess[:, 0], rtol=0, atol=0.5)
-    assert float(jnp.mean(outcome.loss)) == pytest.approx(float(jnp.mean(whole.loss)), abs=0.3)
+    for budget in (40, 130, 300):
+        run(build, TASK.potential, population, KEYS, SYSTEMS, GOAL, TARGET, budget=budget)
+        size = advance._cache_size()
+    assert size == advance._cache_size()
 
 
 def test_most_walkers_spend_their_budget():
     population = jax.tree.map(lambda leaf: leaf[None], warm_start())
     states = begin(build, population, KEYS, SYSTEMS, jnp.float32(BUDGET))
-    never = jnp.float32(-1e9)
-    how = {"n_windows": n_windows(BUDGET), "budget": BUDGET}
-    states, _ = advance(build, TASK.potential, population, states, GOAL, never, jnp.int32(BUDGET), **how)
-    assert np.mean(np.asarray(states.n_evaluations) >= 0.9 * BUDGET) > 0.5
-    assert module.WINDOW * n_windows(BUDGET) >= BUDGET
+    for _ in range(n_segments(BUDGET)):
+        states, trace = advance(build, TASK.potential, population, states, jnp.float32(-1e9), jnp.int32(BUDGET))
+    assert trace.n_evaluations.shape == (1, module.SEGMENT, 6)
+    assert np.all(np.diff(trace.n_evaluations, axis=1) >= 0)
+    assert np.mean(np.asarray(states.n_evaluations) == BUDGET) > 0.5
