@@ -32,6 +32,7 @@ class Outcome(NamedTuple):
     loss: jax.Array
     diverged: jax.Array  # bool: never a finite energy, or a last one that is not finite
     excess: jax.Array  # energy scales above the reference at the end
+    n_evaluations: jax.Array  # int32
 
 
 def checkpoints(budget, n: int = N_CHECKPOINTS):
@@ -111,7 +112,7 @@ def evaluate(kind: str, trace: Trace, last_energy, goal: Goal, budget, clip: flo
     best = trace.best_energy[-1]
     loss = _clip(META_LOSSES[kind](trace, last_energy, goal, budget), clip)
     excess = (best - goal.reference) / goal.energy_scale
-    return Outcome(loss, ~(jnp.isfinite(best) & jnp.isfinite(last_energy)), excess)
+    return Outcome(loss, ~(jnp.isfinite(best) & jnp.isfinite(last_energy)), excess, trace.n_evaluations[-1])
 
 
 def _in_spreads(energy, goal: Goal):

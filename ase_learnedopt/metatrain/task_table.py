@@ -36,13 +36,13 @@ def make_tasks(entries: Sequence[Mapping[str, Any]]) -> list[tuple[Task, float]]
 
 
 class TaskTable:
-    """Holds the tasks of a run; what it learns of them is in `known`, made of JSON types, for checkpoints."""
+    """Holds tasks, or none; what a run learns of them is in `known`, made of JSON types, for checkpoints."""
 
     def __init__(self, entries: Sequence[Mapping[str, Any]], known: Mapping[str, Mapping[str, float]] | None = None):
         pairs = make_tasks(entries)
         self.tasks = {task.name: task for task, _ in pairs}
         shares = np.array([share for _, share in pairs])
-        self._shares = shares / shares.sum()
+        self._shares = shares / max(shares.sum(), 1e-30)
         self.known: dict[str, dict[str, float]] = {name: dict(row) for name, row in (known or {}).items()}
 
     def draw(self, seed: int, step: int) -> Task:

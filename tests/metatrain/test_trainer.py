@@ -1,0 +1,86 @@
+"""The outer loop: its steps follow from seed and number, its numbers add up, its evaluation is its own."""
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+from ase_learnedopt.metatrain.config import Evaluation, Rollout, Strategy, TrainConfig
+from ase_learnedopt.metatrain.trainer import Trainer
+
+pytest.importorskip("optax")
+CONFIG = TrainConfig(
+    steps=4,
+    rollout=Rollout(budget=120, starts=3),
+    strategy=Strategy(members=3, perturbation=0.1),
+    evaluation=Evaluation(starts=4),
+    families=[{"family": "lennard_jones", "sizes": [5, 7]}],
+    held_out=[{"family": "lennard_jones", "sizes": [8]}],
+)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    trainer = Trainer(CONFIG)
+    state, rows = trainer.begin(), []
+    for _ in range(CONFIG.steps):
+        state, metrics = trainer.step(state)
+        rows.append(metrics)
+    return trainer, state, rows
+
+
+def test_metrics_of_steps(trained):
+    trainer, state, rows = trained
+    assert [row["step"] for row in rows] == [1, 2, 3, 4]
+    assert state.step == 4
+    assert {row["task"] for row in rows} <= set(trainer.table.tasks)
+    assert np.all(np.diff([row["evaluations"] for row in rows]) > 0)
+    assert state.evaluations == rows[-1]["evaluations"]
+    for row in rows:
+        assert 0.0 <= row["success"] <= 1.0
+        assert row["diverged"] == 0.0
+        assert abs(row["loss"]) <= 3.0
+
+
+def test_the_mean_moves(trained):
+    trainer, state, _ = trained
+    assert float(np.abs(trainer.strategy.mean(state.strategy)).max()) > 1e-3
+    assert not np.asarray(trainer.strategy.mean(trainer.begin().strategy)).any()
+
+
+def test_a_step_follows_from_its_number(trained):
+    """Another trainer, taken to the same state, takes the same step: nothing is remembered outside the state."""
+    _, state, rows = trained
+    other = Trainer(CONFIG)
+    again = other.begin()
+    for row in rows:
+        again, metrics = other.step(again)
+        assert {k: v for k, v in metrics.items() if "second" not in k and "per_s" not in k} == {
+            k: v for k, v in row.items() if "second" not in k and "per_s" not in k
+        }
+    jax.tree.map(np.testing.assert_array_equal, again.strategy, state.strategy)
+
+
+def test_evaluation_covers_held_out_tasks_and_repeats(trained):
+    trainer, state, _ = trained
+    found = trainer.evaluate(state)
+    assert set(found) == {"lj5", "lj7", "lj8"}
+    assert found == trainer.evaluate(state)
+    for row in found.values():
+        assert set(row) == {"loss", "success", "evaluations_per_success", "median_excess"}
+    assert found["lj5"]["success"] == 1.0  # the bipyramid is found from any start
+    assert found["lj5"]["evaluations_per_success"] < 120
+
+
+def test_budgets_grow_in_their_logarithm():
+    rollout = Rollout(budget=800, first_budget=100, grow_until=30)
+    trainer = Trainer(replace(CONFIG, rollout=rollout))
+    assert [trainer.budget(step) for step in (0, 10, 20, 30, 99)] == [100, 200, 400, 800, 800]
+
+
+def test_bad_configs():
+    with pytest.raises(ValueError, match="no heads"):
+        Trainer(replace(CONFIG, optimizer=replace(CONFIG.optimizer, heads=["legs"])))
+    with pytest.raises(ValueError, match="esmc has 2 members"):
+        Trainer(replace(CONFIG, strategy=Strategy(members=2)))
