@@ -12,6 +12,7 @@ import ase_learnedopt
 PACKAGE = Path(ase_learnedopt.__file__).parent
 LAYERS = {
     "types": 0,
+    "stopping": 0,
     "geometry": 1,
     "neighbors": 1,
     "potentials": 1,

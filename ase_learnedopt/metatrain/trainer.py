@@ -141,8 +141,7 @@ class Trainer:
 
     def _run(self, task: Task, population, keys: tuple, n_starts: int, budget: int, goal: Goal) -> Outcome:
         """Runs a population on starts drawn by the first key, with random streams from the second."""
-        never = task.reference is None
-        target = -np.inf if never else task.reference + TOLERANCE * self._scale(task)
+        target = -np.inf if task.reference is None else task.reference + TOLERANCE * self._scale(task)
         systems = draw_batch(task, jax.random.split(keys[0], n_starts))
         size = self.config.rollout.micro_batch if population.shape[0] > 1 else 0
         return run(

@@ -12,13 +12,13 @@ from typing import Any
 from ase import Atoms
 
 from ..adapter import LearnedHop
+from ..stopping import Stop
 from .calculators import check_calculator
 from .folder import Folder, compare_settings, same_structure, write_structure
 from .minima import Minimum
 from .progress import progress_bar
 from .recorder import Recorder
 from .report import describe_calculator, describe_weights, plain, versions, write_json
-from .stopping import Stop
 from .trace import plot_trace, read_trace
 
 

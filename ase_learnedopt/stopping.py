@@ -1,4 +1,4 @@
-"""Turns Ctrl-C and SIGTERM into a stop between two evaluations, so that nothing is left half-written. Layer 4."""
+"""Turns Ctrl-C and SIGTERM into a stop between two pieces of work, so that nothing is left half-written. Layer 0."""
 
 import signal
 import sys
@@ -13,9 +13,9 @@ class Stop:
       signal: number of the first signal received, None before.
     """
 
-    def __init__(self, quiet: bool = False):
+    def __init__(self, quiet: bool = False, piece: str = "evaluation"):
         self.signal: int | None = None
-        self._quiet = quiet
+        self._quiet, self._piece = quiet, piece
         self._before: dict[int, object] = {}
 
     def __enter__(self) -> "Stop":
@@ -32,4 +32,4 @@ class Stop:
             raise KeyboardInterrupt
         self.signal = number
         if not self._quiet:
-            sys.stderr.write("\nStopping after this evaluation; once more stops at once.\n")
+            sys.stderr.write(f"\nStopping after this {self._piece}; once more stops at once.\n")

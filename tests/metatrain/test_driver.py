@@ -1,0 +1,111 @@
+"""A run in a folder: what it leaves, how it goes on, what it refuses."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ase_learnedopt.metatrain.checkpoint import load_checkpoint
+from ase_learnedopt.metatrain.config import Evaluation, Rollout, Strategy, TrainConfig
+from ase_learnedopt.metatrain.config_file import load_config, print_config
+from ase_learnedopt.metatrain.driver import train
+from ase_learnedopt.metatrain.trainer import Trainer
+
+pytest.importorskip("optax")
+CONFIG = TrainConfig(
+    steps=6,
+    checkpoint_s=1e-9,
+    rollout=Rollout(budget=60, starts=2),
+    strategy=Strategy(members=3, perturbation=0.1),
+    evaluation=Evaluation(every=2, starts=2),
+    families=[{"family": "lennard_jones", "sizes": [5]}],
+)
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def final(folder, config=CONFIG):
+    trainer = Trainer(config)
+    state, best = load_checkpoint(folder / "checkpoint.npz", trainer)
+    return np.asarray(trainer.strategy.mean(state.strategy)), best
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    shown = []
+    best = train(CONFIG, folder, show=shown.append)
+    return folder, best, shown
+
+
+def test_what_a_run_leaves(whole):
+    folder, best, shown = whole
+    assert load_config(folder / "config.toml") == CONFIG
+    assert [row["step"] for row in lines(folder / "metrics.jsonl")] == [1, 2, 3, 4, 5, 6]
+    assert [row["step"] for row in lines(folder / "evaluation.jsonl")] == [2, 4, 6]
+    assert best.score == min(row["score"] for row in lines(folder / "evaluation.jsonl"))
+    assert ["evaluation" in row for row in shown] == [False, True] * 3
+    assert not list(folder.glob(".*"))
+    np.testing.assert_array_equal(final(folder)[1].vector, best.vector)
+
+
+def test_a_run_that_was_stopped_goes_on_to_the_same_end(whole, tmp_path):
+    assert train(CONFIG, tmp_path, minutes=1e-9) is None
+    assert not (tmp_path / "metrics.jsonl").exists()
+
+    def stop(metrics):
+        if metrics["step"] == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    train(CONFIG, tmp_path, resume=True, show=stop)
+    assert [row["step"] for row in lines(tmp_path / "metrics.jsonl")] == [1, 2, 3]
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 4, "los')
+    train(CONFIG, tmp_path, resume=True)
+    assert [row["step"] for row in lines(tmp_path / "metrics.jsonl")] == [1, 2, 3, 4, 5, 6]
+    np.testing.assert_array_equal(final(tmp_path)[0], final(whole[0])[0])
+    assert lines(tmp_path / "evaluation.jsonl") == lines(whole[0] / "evaluation.jsonl")
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_end(whole, tmp_path):
+    config = tmp_path / "run.toml"
+    config.write_text(print_config(CONFIG))
+    code = (
+        "import sys\nfrom ase_learnedopt.metatrain.config_file import load_config\n"
+        "from ase_learnedopt.metatrain.driver import train\n"
+        "train(load_config(sys.argv[1]), sys.argv[2])\n"
+    )
+    folder = tmp_path / "run"
+    with subprocess.Popen([sys.executable, "-c", code, str(config), str(folder)], cwd=Path(__file__).parents[2]) as run:
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline and run.poll() is None:
+            if (folder / "checkpoint.npz").exists() and len((folder / "metrics.jsonl").read_text().splitlines()) >= 2:
+                break
+            time.sleep(0.01)
+        run.kill()
+    train(CONFIG, folder, resume=True)
+    np.testing.assert_array_equal(final(folder)[0], final(whole[0])[0])
+    assert [row["step"] for row in lines(folder / "metrics.jsonl")] == [1, 2, 3, 4, 5, 6]
+
+
+def test_refuses_to_mix_runs(whole, tmp_path):
+    folder = whole[0]
+    with pytest.raises(ValueError, match="holds a training run: give --resume"):
+        train(CONFIG, folder)
+    with pytest.raises(ValueError, match="config, rollout, budget = 60, not 80"):
+        train(replace(CONFIG, rollout=Rollout(budget=80, starts=2)), folder, resume=True)
+    with pytest.raises(ValueError, match="no training to resume"):
+        train(CONFIG, tmp_path, resume=True)
+    (tmp_path / "checkpoint.npz").write_bytes((folder / "checkpoint.npz").read_bytes()[:-200])
+    with pytest.raises(ValueError, match="is damaged"):
+        train(CONFIG, tmp_path, resume=True)
