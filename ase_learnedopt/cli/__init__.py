@@ -13,6 +13,7 @@ from .bench import add_bench
 from .common import EXIT_CODES
 from .relax import add_relax
 from .search import add_search
+from .train import add_train
 from .weights import add_weights
 
 
@@ -45,7 +46,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
-    for add in (add_search, add_relax, add_bench, add_weights):
+    for add in (add_search, add_relax, add_bench, add_train, add_weights):
         add(commands)
     return parser
 

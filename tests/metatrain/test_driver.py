@@ -11,12 +11,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from ase import Atoms
+from ase.calculators.lj import LennardJones
 
+from ase_learnedopt import LearnedHop
+from ase_learnedopt.cli import main
 from ase_learnedopt.metatrain.checkpoint import load_checkpoint
 from ase_learnedopt.metatrain.config import Evaluation, Rollout, Strategy, TrainConfig
 from ase_learnedopt.metatrain.config_file import load_config, print_config
 from ase_learnedopt.metatrain.driver import train
+from ase_learnedopt.metatrain.export import export
+from ase_learnedopt.metatrain.plot import plot
 from ase_learnedopt.metatrain.trainer import Trainer
+from ase_learnedopt.weights_io import load_weights
 
 pytest.importorskip("optax")
 CONFIG = TrainConfig(
@@ -109,3 +116,54 @@ def test_refuses_to_mix_runs(whole, tmp_path):
     (tmp_path / "checkpoint.npz").write_bytes((folder / "checkpoint.npz").read_bytes()[:-200])
     with pytest.raises(ValueError, match="is damaged"):
         train(CONFIG, tmp_path, resume=True)
+
+
+def test_weights_of_a_run_can_be_used(whole, tmp_path):
+    path = export(whole[0], tmp_path / "mine")
+    params, card = load_weights(path, expect={"architecture": "learned_hop"})
+    assert card["result"] == json.loads(json.dumps(whole[1].evaluation))
+    assert card["training"]["rollout"]["budget"] == 60
+    assert card["tasks"] == ["lj5"]
+    expected = Trainer(CONFIG).parameters.to_numpy(whole[1].vector)
+    for name, head in params.items():
+        for key, value in head.items():
+            np.testing.assert_array_equal(value, expected[name][key])
+    atoms = Atoms("Ar5", np.random.default_rng(0).normal(size=(5, 3)) * 3.0, calculator=LennardJones(sigma=3.4))
+    assert LearnedHop(atoms, weights=path, logfile=None, seed=0).run(fmax=0.05, steps=50) in (True, False)
+
+
+def test_export_needs_an_evaluation(tmp_path):
+    train(CONFIG, tmp_path, minutes=1e-9)
+    with pytest.raises(ValueError, match="no evaluation yet"):
+        export(tmp_path, tmp_path / "mine")
+
+
+def test_curves(whole, tmp_path):
+    pytest.importorskip("matplotlib")
+    text = plot(whole[0]).read_text()
+    assert text.count("<svg") == 1
+    with pytest.raises(ValueError, match="holds no training run"):
+        plot(tmp_path)
+
+
+def test_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--print-config"]) == 0
+    assert load_config_text(capsys.readouterr().out, tmp_path) == TrainConfig()
+    Path("run.toml").write_text(print_config(replace(CONFIG, steps=2)))
+    assert main(["train", "run", "run.toml", "--out", "run"]) == 0
+    out = capsys.readouterr().out
+    assert "best after step 2" in out
+    assert "lj5" in out
+    assert main(["train", "export", "run", "mine"]) == 0
+    assert Path("mine.npz").exists()
+    assert main(["train"]) == 1
+    assert "say what to do" in capsys.readouterr().err
+    assert main(["train", "run", "run.toml", "--out", "run"]) == 1
+    assert "give --resume" in capsys.readouterr().err
+
+
+def load_config_text(text, folder):
+    path = folder / "printed.toml"
+    path.write_text(text)
+    return load_config(path)

@@ -1,0 +1,123 @@
+"""The command `train`: meta-train an optimizer, look at the curves, make weights of it. Layer 4."""
+
+import argparse
+import sys
+import time
+from typing import Any
+
+from .common import add_command, positive
+
+EXAMPLE = "ase-learnedopt train run config.toml --out training --minutes 60"
+
+
+def add_train(commands: Any) -> None:
+    """Adds the command and its actions."""
+    command = add_command(commands, "train", "meta-train an optimizer on families of tasks", EXAMPLE)
+    command.add_argument("--print-config", action="store_true", help="print a config with every setting, and exit")
+    command.set_defaults(run=_print_config)
+    actions = command.add_subparsers(metavar="ACTION")
+    run = add_command(actions, "run", "train, or go on training", EXAMPLE)
+    run.add_argument("config", help="settings in TOML, see `train --print-config`")
+    run.add_argument("--out", required=True, metavar="FOLDER", help="where the run is kept")
+    run.add_argument("--minutes", type=positive, metavar="M", help="stop after so long; --resume goes on")
+    run.add_argument("--resume", action="store_true", help="go on with the run in the folder")
+    run.add_argument("--quiet", action="store_true", help="no progress")
+    run.set_defaults(run=_run)
+    plot = add_command(actions, "plot", "draw the curves of a run", "ase-learnedopt train plot training")
+    plot.add_argument("folder", help="of the run")
+    plot.set_defaults(run=_plot)
+    export = add_command(
+        actions, "export", "make weights of the best parameters", "ase-learnedopt train export training weights/mine"
+    )
+    export.add_argument("folder", help="of the run")
+    export.add_argument("path", help="of the weights: PATH.npz and PATH.json")
+    export.set_defaults(run=_export)
+
+
+def _print_config(arguments: argparse.Namespace) -> int:
+    if not arguments.print_config:
+        raise ValueError("say what to do: train run, plot, export, or --print-config")
+    from ..metatrain.config_file import print_config
+
+    print(print_config(), end="")
+    return 0
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from ..metatrain.config_file import load_config
+    from ..metatrain.driver import train
+
+    config = load_config(arguments.config)
+    show = _Show(config.steps, arguments.quiet)
+    try:
+        best = train(
+            config,
+            arguments.out,
+            minutes=arguments.minutes,
+            resume=arguments.resume,
+            show=show,
+            quiet=arguments.quiet,
+        )
+    finally:
+        show.close()
+    if best is None:
+        print(f"nothing evaluated yet; go on with --resume --out {arguments.out}")
+        return 0
+    print(f"best after step {best.step}, mean loss {best.score:.4f}:")
+    for name, row in best.evaluation.items():
+        print(
+            f"  {name:16s} success {100 * row['success']:5.1f} %  "
+            f"evaluations per success {row['evaluations_per_success']:,.0f}"
+        )
+    print(f"make weights of it: ase-learnedopt train export {arguments.out} NAME")
+    return 0
+
+
+class _Show:
+    """Shows a bar on a terminal, else a line now and then."""
+
+    INTERVAL = 30.0
+
+    def __init__(self, steps: int, quiet: bool):
+        self._quiet, self._bar, self._steps, self._told = quiet, None, steps, 0.0
+        if not quiet and sys.stderr.isatty():
+            try:
+                from tqdm import tqdm
+
+                self._bar = tqdm(total=steps, unit="step", dynamic_ncols=True)
+            except ImportError:
+                pass
+
+    def __call__(self, metrics: dict[str, Any]) -> None:
+        if self._quiet:
+            return
+        text = (
+            f"{metrics['task']} loss {metrics['loss']:.3f} success {100 * metrics['success']:.0f} % "
+            f"{metrics['evaluations_per_s']:,.0f} FE/s"
+        )
+        if self._bar is not None:
+            self._bar.set_postfix_str(text, refresh=False)
+            self._bar.update(metrics["step"] - self._bar.n)
+        elif time.monotonic() - self._told > self.INTERVAL:
+            print(f"step {metrics['step']}/{self._steps} {text}", file=sys.stderr, flush=True)
+            self._told = time.monotonic()
+
+    def close(self) -> None:
+        """Ends the bar."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _plot(arguments: argparse.Namespace) -> int:
+    from ..metatrain.plot import plot
+
+    print(f"written {plot(arguments.folder)}")
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from ..metatrain.export import export
+
+    path = export(arguments.folder, arguments.path)
+    print(f"written {path} and {path.with_suffix('.json')}")
+    return 0

@@ -1,0 +1,47 @@
+"""Makes a weights file of a training run: the parameters judged best, with all that is known of them. Layer 2."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ..optimizers.hop_state import LearnedHopConfig
+from ..optimizers.policy import FEATURES
+from ..weights_io import save_weights
+from .checkpoint import load_checkpoint, read_config
+from .config_file import as_dict, parse_config
+from .driver import CHECKPOINT
+from .trainer import Trainer
+
+
+def export(folder: str | Path, path: str | Path) -> Path:
+    """Writes `<path>.npz` and its card.
+
+    Args:
+      folder: of a training run.
+      path: with or without `.npz`; its stem is the name of the weights.
+
+    Returns:
+      The path of the `.npz` file.
+
+    Raises:
+      ValueError: there is no run, or it has not evaluated anything yet.
+    """
+    folder = Path(folder)
+    trainer = Trainer(parse_config(read_config(folder / CHECKPOINT), str(folder)))
+    state, best = load_checkpoint(folder / CHECKPOINT, trainer)
+    if best is None:
+        raise ValueError(f"{folder} has no evaluation yet: train until its first one, then export")
+    card: dict[str, Any] = {
+        "architecture": trainer.config.optimizer.name,
+        "features": FEATURES,
+        "config": asdict(LearnedHopConfig(**trainer.config.optimizer.config)),
+        "tasks": list(trainer.table.tasks),
+        "held_out": list(trainer.held_out.tasks),
+        "seeds": [trainer.config.seed],
+        "budget": {"outer_steps": best.step, "evaluations": state.evaluations},
+        "command": f"ase-learnedopt train run {Path(path).stem}.toml --out {folder.name}",
+        "result": best.evaluation,
+        "training": as_dict(trainer.config),
+        "known": trainer.table.known,
+    }
+    return save_weights(path, trainer.parameters.to_numpy(best.vector), card)
