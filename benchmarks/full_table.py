@@ -50,9 +50,14 @@ def plan() -> list[Job]:
             fitting = [name for name in names if problem in CLUSTERS or not name.startswith(("ase_ga", "pele"))]
             budget = many if problem in SMALL else min(few, 10_000) if problem not in CLUSTERS else few
             jobs += [Job(problem, name, LONG.get((problem, name), budget)) for name in fitting]
-    # Rivals in Python at their defaults on large problems come last: they find nothing there, and take long.
-    jobs.sort(key=lambda job: job.method in PYTHON and not job.method.endswith("_tuned") and job.problem not in SMALL)
+    # Rivals in Python at their defaults find nothing on large problems, and take long: they come last, and get less.
+    jobs = [job._replace(evaluations=1_000) if _is_hopeless(job) else job for job in jobs]
+    jobs.sort(key=_is_hopeless)
     return [job._replace(walltime=WALLTIME) for job in jobs]
+
+
+def _is_hopeless(job: Job) -> bool:
+    return job.method in PYTHON and not job.method.endswith("_tuned") and job.problem not in SMALL
 
 
 def main() -> None:
