@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from ..rollout import Trace, rollout
 from ..types import Optimizer, PotentialFn, System
 from .meta_loss import LARGEST, Goal, Outcome, evaluate
+from .sharding import gather, shard_members
 
 WINDOW = 8
 SEGMENT = 32
@@ -125,8 +126,8 @@ def run(
     parts = []
     for first in range(0, n_members, size):
         members = jax.tree.map(lambda leaf, first=first: leaf[first : first + size], population)
-        states, trace = _run_members(build, potential, members, keys, systems, target, budget)
-        parts.append(judge(potential, states, trace, goal, jnp.float32(budget), kind=kind, clip=clip))
+        states, trace = _run_members(build, potential, shard_members(members), keys, systems, target, budget)
+        parts.append(gather(judge(potential, states, trace, goal, jnp.float32(budget), kind=kind, clip=clip)))
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
 
 

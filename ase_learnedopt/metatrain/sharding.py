@@ -1,0 +1,60 @@
+"""Spreads the members of a population over all devices, of one host or of many. Layer 2.
+
+Every process draws the same population and starts, runs its devices' share of the members, and is told all losses; so
+all of them take the same step and nothing else needs to be sent.
+"""
+
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+
+def join(coordinator: str, n_processes: int, process: int) -> None:
+    """Makes this process one of many; call it before anything else touches jax.
+
+    Args:
+      coordinator: address and port of process 0, such as "node1:1234".
+      n_processes: how many there are.
+      process: number of this one, from 0.
+    """
+    jax.distributed.initialize(coordinator, n_processes, process)
+
+
+def shard_members(population: Any) -> Any:
+    """Returns a population whose leading axis is spread over all devices; a single member stays where it is.
+
+    Raises:
+      ValueError: the members are no multiple of the devices.
+    """
+    devices = jax.devices()
+    n_members = jax.tree.leaves(population)[0].shape[0]
+    if len(devices) == 1 or n_members == 1:
+        return population
+    if n_members % len(devices):
+        raise ValueError(
+            f"{n_members} members cannot be spread over {len(devices)} devices: give a multiple of them as "
+            "strategy.members (and rollout.micro_batch)"
+        )
+    spread = NamedSharding(Mesh(np.array(devices), ("members",)), PartitionSpec("members"))
+    return jax.tree.map(lambda leaf: _place(leaf, spread), population)
+
+
+def gather(tree: Any) -> Any:
+    """Returns arrays in NumPy, whole on every process."""
+    if jax.process_count() == 1:
+        return jax.device_get(tree)
+    return jax.tree.map(_gather, tree)
+
+
+def _place(leaf: Any, spread: NamedSharding) -> Any:
+    value = np.asarray(leaf)
+    return jax.make_array_from_callback(value.shape, spread, lambda index: value[index])
+
+
+def _gather(leaf: Any) -> Any:
+    if leaf.is_fully_addressable:  # the same on every process
+        return np.asarray(leaf)
+    return multihost_utils.process_allgather(leaf, tiled=True)
