@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .markup import to_markdown
+from .markup import Table, to_markdown
 from .page import Block, Figure, Heading, html_page, markdown_page
 from .plots import draw_all, file_name, plots_of
 from .provenance import dates, folder
@@ -59,7 +59,8 @@ def write_headline(directory: str | Path, page: str | Path) -> Path:
     Raises:
       ValueError: the page has no such lines, or nothing learned has been run beside a rival.
     """
-    page, table = Path(page), speed_table(collect(directory))
+    page, results = Path(page), collect(directory)
+    table = headline(results)
     text = page.read_text(encoding="utf-8")
     before, begin, rest = text.partition(MARKERS[0])
     _, end, after = rest.partition(MARKERS[1])
@@ -68,6 +69,21 @@ def write_headline(directory: str | Path, page: str | Path) -> Path:
     if table is None:
         raise ValueError(f"{directory} holds no runs of a learned method beside those of a rival")
     return _write(page, f"{before}{begin}\n{to_markdown(table)}{end}{after}")
+
+
+def headline(results: Results) -> Table | None:
+    """Returns the comparison with the best rivals on the problems that were solved, where it was made in one line."""
+    table = speed_table(results)
+    if table is None:
+        return None
+    solved = {p for p in results.problems if any(np.isfinite(cell.cost.value) for cell in results.of_problem(p))}
+    made = (
+        f"Made by `ase-learnedopt bench report {folder(results)} --readme README.md`; the commands of the runs and all"
+    )
+    records = [record for cell in results.cells.values() for record in cell.records]
+    measured = f"measured {dates(record.get('date') for record in records)}."
+    rows = [row for row in table.rows if row[0].text in solved]
+    return Table(table.header, rows, (table.notes[0], f"{made} methods stand in docs/benchmarks.md; {measured}"))
 
 
 def report_blocks(results: Results, plots: Collection[str]) -> Iterator[Block]:

@@ -21,6 +21,12 @@ def add_train(commands: Any) -> None:
     run.add_argument("--out", required=True, metavar="FOLDER", help="where the run is kept")
     run.add_argument("--minutes", type=positive, metavar="M", help="stop after so long; --resume goes on")
     run.add_argument("--resume", action="store_true", help="go on with the run in the folder")
+    run.add_argument(
+        "--distributed",
+        nargs=3,
+        metavar=("HOST:PORT", "N", "K"),
+        help="this is process K of N, from 0; the first one listens at HOST:PORT",
+    )
     run.add_argument("--quiet", action="store_true", help="no progress")
     run.set_defaults(run=_run)
     plot = add_command(actions, "plot", "draw the curves of a run", "ase-learnedopt train plot training")
@@ -48,6 +54,11 @@ def _run(arguments: argparse.Namespace) -> int:
     from ..metatrain.driver import train
 
     config = load_config(arguments.config)
+    if arguments.distributed:
+        from ..metatrain.sharding import join
+
+        coordinator, n_processes, process = arguments.distributed
+        join(coordinator, int(n_processes), int(process))
     show = _Show(config.steps, arguments.quiet)
     try:
         best = train(

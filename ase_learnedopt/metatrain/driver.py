@@ -18,6 +18,7 @@ from ..stopping import Stop
 from .checkpoint import Best, load_checkpoint, save_checkpoint
 from .config import TrainConfig
 from .config_file import print_config
+from .sharding import decided, is_first
 from .trainer import Trainer, TrainState
 
 CONFIG, METRICS, EVALUATION, CHECKPOINT = "config.toml", "metrics.jsonl", "evaluation.jsonl", "checkpoint.npz"
@@ -43,6 +44,8 @@ def train(
       show: is given the metrics of each step, those of an evaluation under "evaluation".
       quiet: say nothing at Ctrl-C.
 
+    With many processes, see `sharding.join`, only the first one writes; all must see its folder to resume.
+
     Returns:
       The parameters that were judged best; None before the first evaluation.
 
@@ -57,10 +60,12 @@ def train(
         state, best = load_checkpoint(out / CHECKPOINT, trainer)
     else:
         state, best = trainer.begin(), None
-        out.mkdir(parents=True, exist_ok=True)
-        _write(out / CONFIG, print_config(config))
-    for name in (METRICS, EVALUATION):
-        _keep(out / name, state.step)
+        if is_first():
+            out.mkdir(parents=True, exist_ok=True)
+            _write(out / CONFIG, print_config(config))
+    if is_first():
+        for name in (METRICS, EVALUATION):
+            _keep(out / name, state.step)
     return _loop(trainer, state, best, out, None if minutes is None else 60.0 * minutes, show, quiet)
 
 
@@ -70,18 +75,21 @@ def _loop(
     begin = saved = time.monotonic()
     config = trainer.config
     with Stop(quiet, "step") as stop:
-        while state.step < config.steps and stop.signal is None:
-            if seconds is not None and time.monotonic() - begin >= seconds:
+        while state.step < config.steps:
+            late = seconds is not None and time.monotonic() - begin >= seconds
+            if decided(late or stop.signal is not None):
                 break
             state, metrics = trainer.step(state)
             _append(out / METRICS, metrics)
             if state.step % config.evaluation.every == 0 or state.step == config.steps:
                 best = _judge(trainer, state, best, out, metrics)
-            show(metrics)
-            if time.monotonic() - saved >= config.checkpoint_s:
-                save_checkpoint(out / CHECKPOINT, trainer, state, best)
-                saved = time.monotonic()
-        save_checkpoint(out / CHECKPOINT, trainer, state, best)
+            if is_first():
+                show(metrics)
+                if time.monotonic() - saved >= config.checkpoint_s:
+                    save_checkpoint(out / CHECKPOINT, trainer, state, best)
+                    saved = time.monotonic()
+        if is_first():
+            save_checkpoint(out / CHECKPOINT, trainer, state, best)
     return best
 
 
@@ -97,6 +105,8 @@ def _judge(trainer: Trainer, state: TrainState, best: Best | None, out: Path, me
 
 
 def _append(path: Path, row: dict[str, Any]) -> None:
+    if not is_first():
+        return
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(_finite({k: v for k, v in row.items() if k != "evaluation"})) + "\n")
 

@@ -49,6 +49,18 @@ def gather(tree: Any) -> Any:
     return jax.tree.map(_gather, tree)
 
 
+def is_first() -> bool:
+    """Whether this process is the one that writes files."""
+    return jax.process_index() == 0
+
+
+def decided(value: bool) -> bool:
+    """Returns what the first process says, so that all of them stop at the same step."""
+    if jax.process_count() == 1:
+        return value
+    return bool(multihost_utils.broadcast_one_to_all(np.asarray(value)))
+
+
 def _place(leaf: Any, spread: NamedSharding) -> Any:
     value = np.asarray(leaf)
     return jax.make_array_from_callback(value.shape, spread, lambda index: value[index])
