@@ -139,7 +139,8 @@ def methods_table(results: Results) -> Table:
         rows.append((Entry(method, is_ours=cell.is_learned), Entry(_settings(cell.records[-1].get("settings") or {}))))
     note = (
         "Tuned settings are in natural units where they are lengths or energies: the bond length and the bond energy "
-        "of the system. How they were found: `benchmarks/tune_restarts.py` and `benchmarks/tune_rivals.py`."
+        "of the system. How they were found: `benchmarks/tune_restarts.py` and `benchmarks/tune_rivals.py`, with what "
+        "they printed in `benchmarks/tuning`."
     )
     return Table(("method", "settings"), rows, (note,))
 
