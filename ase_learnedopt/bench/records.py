@@ -8,7 +8,7 @@ import contextlib
 import json
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +16,8 @@ from typing import IO, Any
 import numpy as np
 
 Record = dict[str, Any]
+RESOLUTION, DIGITS = 0.02, 6
+"""Of a trace: share of the evaluations that may lie between two entries, decimals of the energies."""
 WALL_TIMES = ("calculator", "method", "compile", "total")
 
 
@@ -90,6 +92,23 @@ def load_records(directory: str | Path) -> list[Record]:
             f"no records (*.jsonl) in {directory}: make some with `ase-learnedopt bench run ... --out {directory}`"
         )
     return found
+
+
+def thin(trace: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+    """Returns a trace to `RESOLUTION` of the evaluations: of improvements so close together only the last is kept.
+
+    A relaxation improves the energy at nearly every evaluation, and nobody can tell them apart later.
+    """
+    kept: list[tuple[int, float]] = []
+    opened = 0
+    for count, energy in trace:
+        # A new bin opens when the last one is full; the improvements within it replace one another.
+        if kept and count < opened * (1.0 + RESOLUTION):
+            kept[-1] = count, round(energy, DIGITS)
+        else:
+            opened = count
+            kept.append((count, round(energy, DIGITS)))
+    return kept
 
 
 def check(record: Any, where: str) -> None:

@@ -9,6 +9,7 @@ from .batched import run_batched
 from .counting import Evaluator, RunEnded
 from .methods import Method, get_method, load, optimizer
 from .problems import Problem, get_problem
+from .records import thin
 from .single import drive
 
 
@@ -89,7 +90,7 @@ def _record(seed: int, evaluator: Evaluator | None, total: float, error: str | N
         "hit": evaluator.hit_at is not None,
         "hit_at": evaluator.hit_at,
         "best_energy": evaluator.best_energy,
-        "trace": evaluator.trace,
+        "trace": thin(evaluator.trace),
         "out_of_time": evaluator.out_of_time,
         "wall_s": {
             "calculator": calculator,

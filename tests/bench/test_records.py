@@ -9,6 +9,17 @@ from fake_runs import fake_record, write_runs
 from ase_learnedopt.bench import records
 
 
+def test_a_thin_trace_is_right_to_two_per_cent():
+    trace = [(k, -float(k)) for k in range(1, 5000)]
+    kept = records.thin(trace)
+    assert kept[:50] == trace[:50]
+    assert kept[-1] == trace[-1]
+    assert len(kept) < 600
+    counts = np.array([count for count, _ in kept])
+    assert np.all(np.diff(counts) <= 1 + 0.041 * counts[:-1])
+    assert records.thin([]) == []
+
+
 def test_round_trip(tmp_path):
     path = tmp_path / "new" / "lj38__basin_hopping.jsonl"
     written = [fake_record(seed, 3000.0) for seed in (3, 1, 2)]
