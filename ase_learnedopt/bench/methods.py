@@ -56,10 +56,9 @@ def _restarts(local: str, **settings: Any) -> Callable[[Any, Any], Optimizer]:
 
 
 TUNED_TWO_PHASE: dict[str, float] = {"compression": 5.0, "kT": 0.8, "shake": 0.4}
-
-
 SWAPS: dict[str, float] = {"swaps": 0.5, "kT": 0.4}
 TWO_PHASE_SWAPS: dict[str, float] = {"compression": 1.0, "swaps": 0.8, "kT": 0.4}
+"""Of basin hopping with a compression, with swaps of unlike atoms, and with both."""
 
 
 def two_phase_basin_hopping(*, kT=0.8, shake=0.4, swaps=0.0, **settings: Any) -> Optimizer:
