@@ -95,26 +95,27 @@ def _loop(
 
 def _judge(trainer: Trainer, state: TrainState, best: Best | None, out: Path, metrics: dict[str, Any]) -> Best:
     """Evaluates the mean and returns it if it is the best so far."""
-    found = trainer.evaluate(state)
+    vector = trainer.strategy.mean(state.strategy)
+    found = trainer.evaluate(vector)
     score = float(np.mean([row["loss"] for row in found.values()]))
     metrics["evaluation"] = found
     _append(out / EVALUATION, {"step": state.step, "score": score, "tasks": found})
     if best is not None and best.score <= score:
         return best
-    return Best(state.step, score, np.asarray(trainer.strategy.mean(state.strategy)), found)
+    return Best(state.step, score, np.asarray(vector), found)
 
 
 def _append(path: Path, row: dict[str, Any]) -> None:
     if not is_first():
         return
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(_finite({k: v for k, v in row.items() if k != "evaluation"})) + "\n")
+        file.write(json.dumps(finite({k: v for k, v in row.items() if k != "evaluation"})) + "\n")
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """Returns a value in JSON, where infinity is null."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     return None if isinstance(value, float) and not np.isfinite(value) else value
 
 

@@ -4,13 +4,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
+
 from ..optimizers.hop_state import LearnedHopConfig
 from ..optimizers.policy import FEATURES
 from ..weights_io import save_weights
 from .checkpoint import load_checkpoint, read_config
 from .config_file import as_dict, parse_config
-from .driver import CHECKPOINT
-from .trainer import Trainer
+from .driver import CHECKPOINT, finite
+from .trainer import REPORT, Trainer
 
 
 def export(folder: str | Path, path: str | Path) -> Path:
@@ -40,7 +42,8 @@ def export(folder: str | Path, path: str | Path) -> Path:
         "seeds": [trainer.config.seed],
         "budget": {"outer_steps": best.step, "evaluations": state.evaluations},
         "command": f"ase-learnedopt train run {Path(path).stem}.toml --out {folder.name}",
-        "result": best.evaluation,
+        "result": finite(trainer.evaluate(jnp.asarray(best.vector), REPORT)),
+        "chosen_by": finite(best.evaluation),
         "training": as_dict(trainer.config),
         "known": trainer.table.known,
     }

@@ -19,7 +19,7 @@ from ase_learnedopt.cli import main
 from ase_learnedopt.metatrain.checkpoint import load_checkpoint
 from ase_learnedopt.metatrain.config import Evaluation, Rollout, Strategy, TrainConfig
 from ase_learnedopt.metatrain.config_file import load_config, print_config
-from ase_learnedopt.metatrain.driver import train
+from ase_learnedopt.metatrain.driver import finite, train
 from ase_learnedopt.metatrain.export import export
 from ase_learnedopt.metatrain.plot import plot
 from ase_learnedopt.metatrain.trainer import Trainer
@@ -121,7 +121,9 @@ def test_refuses_to_mix_runs(whole, tmp_path):
 def test_weights_of_a_run_can_be_used(whole, tmp_path):
     path = export(whole[0], tmp_path / "mine")
     params, card = load_weights(path, expect={"architecture": "learned_hop"})
-    assert card["result"] == json.loads(json.dumps(whole[1].evaluation))
+    assert card["chosen_by"] == finite(whole[1].evaluation)
+    assert card["result"].keys() == card["chosen_by"].keys()
+    assert card["result"] != card["chosen_by"]  # starts that nothing was chosen on
     assert card["training"]["rollout"]["budget"] == 60
     assert card["tasks"] == ["lj5"]
     expected = Trainer(CONFIG).parameters.to_numpy(whole[1].vector)
