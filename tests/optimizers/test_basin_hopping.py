@@ -40,13 +40,13 @@ def test_swaps_two_unlike_atoms_or_shakes(name):
     system, state = begin(optimizer, name)
     _, hopped = relax_and_hop(optimizer, state)
     before, after = np.asarray(_contain(hopped.current_positions, system)), np.asarray(hopped.positions)
-    moved = np.flatnonzero(np.abs(after - before).max(axis=1) > 0)
+    moved = np.flatnonzero(np.abs(after - before).max(axis=1) > 1e-4)  # compiled by itself, _contain rounds otherwise
     if name == "lj7":
         assert len(moved) == 7
         return
     first, second = moved
     assert system.species[first] != system.species[second]
-    np.testing.assert_array_equal(after[[first, second]], before[[second, first]])
+    np.testing.assert_allclose(after[[first, second]], before[[second, first]], atol=1e-4)
 
 
 @pytest.mark.parametrize("build", [basin_hopping, random_restart])
