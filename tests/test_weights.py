@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ase_learnedopt import weights_io
+from ase_learnedopt.optimizers.learned import load_learned
 from ase_learnedopt.weights_io import AUTOMATIC, REQUIRED, list_weights, load_weights, read_card, save_weights, shapes
 
 CARD = {
@@ -230,19 +231,11 @@ def test_shipped_files_are_pairs():
     assert {n[:-5] for n in names if n.endswith(".json")} == {n[:-4] for n in names if n.endswith(".npz")}
 
 
-def _learned_hop_contract():
-    from ase_learnedopt.optimizers.policy import FEATURES, warm_start
-
-    return {"features": FEATURES, "shapes": shapes(warm_start())}
-
-
-CONTRACTS = {"learned_hop": _learned_hop_contract}  # one line per architecture that has shipped weights
-
-
 @pytest.mark.parametrize("name", list_weights())
 def test_shipped_weights(name):
-    contract = CONTRACTS[read_card(name)["architecture"]]()
-    params, card = load_weights(name, expect=contract)  # checks digest, format, fields and shapes, too
+    params, _, card = load_learned(
+        read_card(name)["architecture"], name
+    )  # checks digest, format, fields and shapes, too
     assert card["name"] == name
     assert all(np.all(np.isfinite(leaf)) for leaf in _leaves(params))
     assert all(leaf.dtype == np.float32 for leaf in _leaves(params))

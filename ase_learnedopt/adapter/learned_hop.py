@@ -1,15 +1,13 @@
 """LearnedHop as an ASE optimizer: the default search of this package. Layer 3."""
 
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ..optimizers.host_start import start_learned_hop
+from ..optimizers.learned import LEARNED, load_learned
 from ..optimizers.learned_hop import LearnedHopConfig, learned_hop
-from ..optimizers.networks import head_shapes
-from ..optimizers.policy import FEATURES, HEADS
-from ..weights_io import load_weights, shapes
 from .compiled import Policy
 from .optimizer import LearnedOptimizer
 
@@ -66,15 +64,10 @@ def load_policy(weights: str) -> tuple[dict, LearnedHopConfig]:
     Raises:
       ValueError: no such weights, damaged ones, or those of another architecture or version.
     """
-    # Untrained, only the shapes matter: the heads' last layers are zero, so the others are never read.
-    untrained = {
-        name: {key: np.zeros(shape, np.float32) for key, shape in head_shapes(*sizes).items()}
-        for name, sizes in HEADS.items()
-    }
     if weights == "none":
+        # Only the shapes matter: the heads' last layers are zero, so the others are never read.
+        shapes = LEARNED["learned_hop"].shapes(LearnedHopConfig())
+        untrained = {name: {key: np.zeros(n, np.float32) for key, n in head.items()} for name, head in shapes.items()}
         return untrained, LearnedHopConfig()
-    params, card = load_weights(weights, expect={"features": FEATURES, "shapes": shapes(untrained)})
-    known = {field.name for field in fields(LearnedHopConfig)}
-    if not set(card["config"]) <= known:
-        raise ValueError(f"weights {weights}: this version knows no constants {sorted(set(card['config']) - known)}")
-    return params, LearnedHopConfig(**card["config"])
+    params, config, _ = load_learned("learned_hop", weights)
+    return params, config

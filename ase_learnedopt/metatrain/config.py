@@ -4,9 +4,12 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from .meta_loss import META_LOSSES
+from ..optimizers.learned import LEARNED
+from .meta_loss import LARGEST, META_LOSSES
 from .strategies import STRATEGIES
 from .tasks import FAMILIES
+
+UNITS = ("policy", "relaxation")
 
 
 def _setting(default: Any, meaning: str) -> Any:
@@ -19,9 +22,9 @@ def _setting(default: Any, meaning: str) -> Any:
 class Optimizer:
     """Says what is trained."""
 
-    name: str = _setting("learned_hop", "the optimizer")
-    start: str = _setting("warm", "parameters to begin with: warm, or weights by name or path")
-    heads: list[str] = _setting([], "heads to train, the others stay; empty: all")
+    name: str = _setting("learned_hop", f"one of {', '.join(LEARNED)}")
+    start: str = _setting("warm", "parameters to begin with: warm, random (learn2hop), or weights by name or path")
+    heads: list[str] = _setting([], "parts to train, the others stay: heads or layers; empty: all")
     config: dict[str, Any] = _setting({}, "constants of the optimizer that differ from its defaults")
 
 
@@ -30,10 +33,17 @@ class Rollout:
     """Says how long and how many runs are."""
 
     budget: int = _setting(500, "evaluations of a run")
-    first_budget: int = _setting(0, "at the first step, growing in its logarithm; 0: the same from the start")
-    grow_until: int = _setting(0, "outer step from which on it is the full budget")
+    unrolls: int = _setting(1, "parts of a run; after each the strategy moves, and the runs go on with its new members")
     starts: int = _setting(16, "starts of a step, the same for every member")
     micro_batch: int = _setting(0, "members at once, to bound the memory; 0: all")
+
+
+@dataclass(frozen=True)
+class Curriculum:
+    """Says what changes as the training goes on: the budget, and families whose weight is a pair."""
+
+    until: int = _setting(0, "outer step from which on nothing changes any more")
+    first_budget: int = _setting(0, "of a run at the first step, growing in its logarithm; 0: the same from the start")
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,10 @@ class Loss:
     """Says what is lowered."""
 
     kind: str = _setting("checkpoints", f"one of {', '.join(META_LOSSES)}")
-    clip: float = _setting(3.0, "largest loss of a run, in spreads of its task")
+    clip: float = _setting(
+        LARGEST, "largest loss of a run: energy in units of its task, above one its logarithm plus one"
+    )
+    unit: str = _setting("policy", "of a task: policy, what it reaches early at the start, or relaxation, by L-BFGS")
 
 
 @dataclass(frozen=True)
@@ -74,11 +87,12 @@ class TrainConfig:
     checkpoint_s: float = _setting(60.0, "seconds between two checkpoints")
     optimizer: Optimizer = field(default_factory=Optimizer)
     rollout: Rollout = field(default_factory=Rollout)
+    curriculum: Curriculum = field(default_factory=Curriculum)
     loss: Loss = field(default_factory=Loss)
     strategy: Strategy = field(default_factory=Strategy)
     evaluation: Evaluation = field(default_factory=Evaluation)
     families: list[dict[str, Any]] = _setting(
         [{"family": "lennard_jones", "weight": 1.0, "sizes": [13]}],
-        f"what is trained on: family ({', '.join(FAMILIES)}), weight, and the options of the family",
+        f"what is trained on: family ({', '.join(FAMILIES)}), weight (or [first, last], see curriculum), options",
     )
     held_out: list[dict[str, Any]] = _setting([], "what is evaluated on and never trained on, in the same form")

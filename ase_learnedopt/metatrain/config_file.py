@@ -2,12 +2,13 @@
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import MISSING, Field, asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-from .config import TrainConfig
+from ..optimizers.learned import LEARNED
+from .config import UNITS, TrainConfig
 from .meta_loss import META_LOSSES
 from .strategies import STRATEGIES
 from .tasks import FAMILIES
@@ -84,6 +85,7 @@ def _check(config: TrainConfig, where: str) -> None:
         "steps": config.steps,
         "rollout.budget": config.rollout.budget,
         "rollout.starts": config.rollout.starts,
+        "rollout.unrolls": config.rollout.unrolls,
         "strategy.members": config.strategy.members,
         "strategy.perturbation": config.strategy.perturbation,
         "strategy.learning_rate": config.strategy.learning_rate,
@@ -94,7 +96,12 @@ def _check(config: TrainConfig, where: str) -> None:
     for name, value in positive.items():
         if not value > 0:
             raise ValueError(f"{where}: {name} is {value}; it must be above zero")
-    choices = {"loss.kind": (config.loss.kind, META_LOSSES), "strategy.name": (config.strategy.name, STRATEGIES)}
+    choices: dict[str, tuple[str, Collection[str]]] = {
+        "optimizer.name": (config.optimizer.name, LEARNED),
+        "loss.kind": (config.loss.kind, META_LOSSES),
+        "loss.unit": (config.loss.unit, UNITS),
+        "strategy.name": (config.strategy.name, STRATEGIES),
+    }
     for name, (chosen, known) in choices.items():
         if chosen not in known:
             raise ValueError(f"{where}: {name} is {chosen!r}; give one of {', '.join(known)}")
@@ -103,8 +110,19 @@ def _check(config: TrainConfig, where: str) -> None:
     for entry in (*config.families, *config.held_out):
         if entry.get("family") not in FAMILIES:
             raise ValueError(f"{where}: family is {entry.get('family')!r}; give one of {', '.join(FAMILIES)}")
-        if not entry.get("weight", 1.0) > 0:
-            raise ValueError(f"{where}: the weight of {entry['family']} is {entry['weight']}; it must be above zero")
+        _check_weight(entry, where)
+    if config.rollout.unrolls > config.rollout.budget:
+        raise ValueError(f"{where}: {config.rollout.unrolls} unrolls are more than the evaluations of a run")
+
+
+def _check_weight(entry: Mapping[str, Any], where: str) -> None:
+    weight = entry.get("weight", 1.0)
+    ends = weight if isinstance(weight, list | tuple) else [weight, weight]
+    numbers = all(isinstance(end, int | float) and end >= 0 for end in ends)
+    if not numbers or len(ends) != 2 or not any(ends):
+        raise ValueError(
+            f"{where}: the weight of {entry['family']} is {weight!r}; it must be above zero, or a pair [first, last]"
+        )
 
 
 def _lines(config: Any, prefix: str) -> list[str]:

@@ -6,8 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
-from ..optimizers.hop_state import LearnedHopConfig
-from ..optimizers.policy import FEATURES
+from ..optimizers.learned import find_learned
 from ..weights_io import save_weights
 from .checkpoint import load_checkpoint, read_config
 from .config_file import as_dict, parse_config
@@ -35,8 +34,8 @@ def export(folder: str | Path, path: str | Path) -> Path:
         raise ValueError(f"{folder} has no evaluation yet: train until its first one, then export")
     card: dict[str, Any] = {
         "architecture": trainer.config.optimizer.name,
-        "features": FEATURES,
-        "config": asdict(LearnedHopConfig(**trainer.config.optimizer.config)),
+        "features": find_learned(trainer.config.optimizer.name).features,
+        "config": asdict(trainer.constants),
         "tasks": list(trainer.table.tasks),
         "held_out": list(trainer.held_out.tasks),
         "seeds": [trainer.config.seed],

@@ -1,7 +1,7 @@
 """What meta-training lowers: how far above the lowest known energy a run was, and when. Layer 2.
 
 All losses are numbers without unit: energies above the task's reference, over the task's energy scale and over its
-`spread`, what an average run of the unperturbed policy is above it. They are clipped and never NaN.
+`spread`, what is usual on the task; beyond one spread they grow with the logarithm. They are clipped and never NaN.
 """
 
 from collections.abc import Callable
@@ -35,9 +35,12 @@ class Outcome(NamedTuple):
     n_evaluations: jax.Array  # int32
 
 
-def checkpoints(budget, n: int = N_CHECKPOINTS):
-    """Returns `n` evaluations, spaced evenly in their logarithm from a fiftieth of the budget `[]` to all of it."""
-    return budget * np.geomspace(1.0 / 50.0, 1.0, n).astype(np.float32)
+def checkpoints(budget, since=0.0, n: int = N_CHECKPOINTS):
+    """Returns `n` evaluations from `since` to `budget`, spaced evenly in the logarithm of what lies between them.
+
+    The first lies a fiftieth of the way behind `since` `[]`, the last at `budget` `[]`.
+    """
+    return since + (budget - since) * np.geomspace(1.0 / 50.0, 1.0, n).astype(np.float32)
 
 
 def best_at(trace: Trace, marks) -> jax.Array:
@@ -56,29 +59,29 @@ def best_at(trace: Trace, marks) -> jax.Array:
     return jax.lax.map(at, marks)
 
 
-def final(trace: Trace, last_energy, goal: Goal, budget):
+def final(trace: Trace, last_energy, goal: Goal, marks):
     """Returns the loss at the last structure, which a run may have hopped away to."""
-    del trace, budget
+    del trace, marks
     return _in_spreads(last_energy, goal)
 
 
-def minimum(trace: Trace, last_energy, goal: Goal, budget):
+def minimum(trace: Trace, last_energy, goal: Goal, marks):
     """Returns the loss at the lowest structure."""
-    del last_energy, budget
+    del last_energy, marks
     return _in_spreads(trace.best_energy[-1], goal)
 
 
-def over_checkpoints(trace: Trace, last_energy, goal: Goal, budget):
-    """Returns the mean loss of the lowest energies at log-spaced checkpoints of the budget: sooner is better."""
+def over_checkpoints(trace: Trace, last_energy, goal: Goal, marks):
+    """Returns the mean loss of the lowest energies at log-spaced checkpoints: sooner is better."""
     del last_energy
     # Clipped before the mean, so that an early checkpoint without a finite energy does not drown the others.
-    return jnp.mean(_clip(_in_spreads(best_at(trace, checkpoints(budget)), goal), LARGEST), axis=0)
+    return jnp.mean(_clip(_in_spreads(best_at(trace, marks), goal), LARGEST), axis=0)
 
 
-def success(trace: Trace, last_energy, goal: Goal, budget):
+def success(trace: Trace, last_energy, goal: Goal, marks):
     """Returns the mean over checkpoints of 1 - exp(-excess / `WIDTH`): a smooth stand-in for the failure rate."""
     del last_energy
-    excess = (best_at(trace, checkpoints(budget)) - goal.reference) / goal.energy_scale
+    excess = (best_at(trace, marks) - goal.reference) / goal.energy_scale
     excess = jnp.where(jnp.isnan(excess), jnp.inf, jnp.maximum(excess, 0.0))
     return jnp.mean(1.0 - jnp.exp(-excess / WIDTH), axis=0)
 
@@ -89,11 +92,11 @@ META_LOSSES: dict[str, Callable] = {
     "checkpoints": over_checkpoints,
     "success": success,
 }
-LARGEST = 3.0
-"""Default clip of a loss, in spreads."""
+LARGEST = 10.0
+"""Default clip of a loss: eight thousand spreads above the reference."""
 
 
-def evaluate(kind: str, trace: Trace, last_energy, goal: Goal, budget, clip: float = LARGEST) -> Outcome:
+def evaluate(kind: str, trace: Trace, last_energy, goal: Goal, marks, clip: float = LARGEST) -> Outcome:
     """Computes the losses of a batch of runs.
 
     Args:
@@ -101,7 +104,7 @@ def evaluate(kind: str, trace: Trace, last_energy, goal: Goal, budget, clip: flo
       trace: of the rollout.
       last_energy: `[n_walkers]` eV, of the last structure.
       goal: of the task.
-      budget: `[]` evaluations of each run.
+      marks: `[n_marks]` evaluations at which the lowest energies count, see `checkpoints`.
       clip: losses lie between minus and plus this.
 
     Raises:
@@ -110,13 +113,15 @@ def evaluate(kind: str, trace: Trace, last_energy, goal: Goal, budget, clip: flo
     if kind not in META_LOSSES:
         raise ValueError(f"there is no meta-loss {kind!r}: give one of {', '.join(META_LOSSES)}")
     best = trace.best_energy[-1]
-    loss = _clip(META_LOSSES[kind](trace, last_energy, goal, budget), clip)
+    loss = _clip(META_LOSSES[kind](trace, last_energy, goal, marks), clip)
     excess = (best - goal.reference) / goal.energy_scale
     return Outcome(loss, ~(jnp.isfinite(best) & jnp.isfinite(last_energy)), excess, trace.n_evaluations[-1])
 
 
 def _in_spreads(energy, goal: Goal):
-    return (energy - goal.reference) / (goal.energy_scale * goal.spread)
+    """Returns the excess in spreads; above one its logarithm plus one, so that far away down is still better."""
+    excess = (energy - goal.reference) / (goal.energy_scale * goal.spread)
+    return jnp.where(excess > 1.0, 1.0 + jnp.log(jnp.maximum(excess, 1.0)), excess)
 
 
 def _clip(loss, clip: float):

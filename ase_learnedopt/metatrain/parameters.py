@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from ..optimizers.policy import HEADS, warm_start
-from ..weights_io import load_weights
+from ..optimizers.learned import find_learned, load_learned
 
 
 class Parameters:
@@ -24,7 +23,7 @@ class Parameters:
         """Takes all parameters, which of them are trained, and factors on the perturbation of single heads.
 
         Args:
-          start: of every head, as in `optimizers.policy.warm_start`.
+          start: by part: the heads of LearnedHop, the layers of Learn2Hop.
           heads: to train; none: all.
           scales: by head; 1 where none is given.
 
@@ -59,18 +58,22 @@ def _filled(head: Any, value: float) -> Any:
     return jax.tree.map(lambda leaf: jnp.full_like(leaf, value), head)
 
 
-def starting_parameters(start: str) -> dict:
+def starting_parameters(name: str, start: str, config: Any, seed: int) -> dict:
     """Returns the parameters to begin with.
 
     Args:
-      start: "warm" for the classical policy, or weights by name or path.
+      name: of the optimizer.
+      start: one of its untrained starts, such as "warm", or weights by name or path.
+      config: its constants.
+      seed: of what is drawn at random.
 
     Raises:
-      ValueError: there are no such weights, or they are not those of LearnedHop.
+      ValueError: there are no such weights, or they are not those of this optimizer and its constants.
     """
-    if start == "warm":
-        return warm_start()
-    params, _ = load_weights(start, expect={"architecture": "learned_hop"})
-    if set(params) != set(HEADS):
-        raise ValueError(f"weights {start} have the heads {', '.join(params)}, this version needs {', '.join(HEADS)}")
+    entry = find_learned(name)
+    if start in entry.starts:
+        return entry.starts[start](config, seed)
+    params, trained, _ = load_learned(name, start)
+    if entry.shapes(trained) != entry.shapes(config):
+        raise ValueError(f"weights {start} were trained with {trained}, which has other arrays than {config}")
     return params

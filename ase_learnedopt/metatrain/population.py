@@ -5,23 +5,25 @@ what they do and as little as possible by luck.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from ..rollout import Trace, rollout
 from ..types import Optimizer, PotentialFn, System
-from .meta_loss import LARGEST, Goal, Outcome, evaluate
+from .meta_loss import LARGEST, Goal, Outcome, checkpoints, evaluate
 from .sharding import gather, shard_members
 
 WINDOW = 8
-SEGMENT = 32
-"""Windows of one compiled call: budgets of any length run the same program, and end when all walkers have."""
+SEGMENT = 8
+"""Windows of one compiled call: budgets of any length run the same program, and end when the walkers have."""
 SLACK = 1.15
 """Windows in excess of budget / `WINDOW`: what walkers lose while they wait for their hop."""
+SPENT = 0.98
+"""Share of all evaluations after which the last stragglers are not waited for: the whole batch would run for them."""
 
 Build = Callable[[Any], Optimizer]
 """params -> optimizer; one object for a run, because what is compiled is kept by it."""
@@ -74,43 +76,55 @@ def advance(build: Build, potential: PotentialFn, population, states, target, un
 
 
 @partial(jax.jit, static_argnames=("potential", "kind", "clip"))
-def judge(potential: PotentialFn, states, trace: Trace, goal: Goal, budget, *, kind: str, clip: float) -> Outcome:
+def judge(potential: PotentialFn, states, trace: Trace, goal: Goal, span, *, kind: str, clip: float) -> Outcome:
     """Returns what the runs came to, `[n_members, n_walkers]`.
 
     Args:
       potential: of the task.
       states: `[n_members, n_walkers]`, the last ones.
-      trace: `[n_members, n_windows, n_walkers]`, of all segments.
+      trace: `[n_members, n_windows, n_walkers]`, from what was before the first segment on.
       goal: of the task.
-      budget: `[]` evaluations of a whole run.
+      span: `[2]` evaluations before the first segment and after the last.
       kind: of the meta-loss.
       clip: of the meta-loss.
     """
+    marks = checkpoints(span[1], span[0])
 
     def of_member(states, trace):
         last, _ = jax.vmap(potential)(states.positions, states.system)
-        return evaluate(kind, trace, last, goal, budget, clip)
+        return evaluate(kind, trace, last, goal, marks, clip)
 
     return jax.vmap(of_member)(states, trace)
 
 
+class Job(NamedTuple):
+    """Says what a population is run on: the same for every member."""
+
+    potential: PotentialFn
+    keys: jax.Array  # [n_walkers, 2] random streams
+    systems: System  # [n_walkers] at their starts
+    goal: Goal
+    target: jax.Array  # [] eV, a walker stops when it has evaluated an energy this low
+    budget: int  # evaluations of a whole run
+
+
+class Judging(NamedTuple):
+    """Says how losses are computed."""
+
+    kind: str = "checkpoints"
+    clip: float = LARGEST
+
+
 def run(
-    build: Build,
-    potential: PotentialFn,
-    population,
-    keys,
-    systems: System,
-    goal: Goal,
-    target,
-    *,
-    budget: int,
-    kind: str = "checkpoints",
-    clip: float = LARGEST,
-    micro_batch: int | None = None,
+    build: Build, job: Job, population, judging: Judging | None = None, *, micro_batch: int | None = None
 ) -> Outcome:
-    """Runs a population on the same starts for a whole budget, see `begin`, `advance` and `judge`.
+    """Runs a population for a whole budget.
 
     Args:
+      build: makes the optimizer of a member.
+      job: what to run on.
+      population: parameters with a leading axis `[n_members]`.
+      judging: how losses are computed.
       micro_batch: members at once, which bounds the memory; None: all.
 
     Returns:
@@ -119,24 +133,74 @@ def run(
     Raises:
       ValueError: the members are no multiple of `micro_batch`.
     """
+    parts = []
+    for part in split_members(population, micro_batch):
+        outcome, _ = unroll(build, job, [part], start_runs(build, job, [part]), (0, job.budget), judging)
+        parts.append(outcome)
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+
+
+def split_members(population, micro_batch: int | None) -> list[Any]:
+    """Returns the population in batches of members, each spread over all devices.
+
+    Raises:
+      ValueError: the members are no multiple of `micro_batch`.
+    """
     n_members = jax.tree.leaves(population)[0].shape[0]
     size = n_members if micro_batch is None else micro_batch
     if size < 1 or n_members % size:
         raise ValueError(f"micro_batch is {micro_batch}; it must divide the {n_members} members of the population")
-    parts = []
-    for first in range(0, n_members, size):
-        members = jax.tree.map(lambda leaf, first=first: leaf[first : first + size], population)
-        states, trace = _run_members(build, potential, shard_members(members), keys, systems, target, budget)
-        parts.append(gather(judge(potential, states, trace, goal, jnp.float32(budget), kind=kind, clip=clip)))
-    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *parts)
+    firsts = range(0, n_members, size)
+    return [
+        shard_members(jax.tree.map(lambda leaf, first=first: leaf[first : first + size], population))
+        for first in firsts
+    ]
 
 
-def _run_members(build, potential, members, keys, systems, target, budget: int):
-    """Returns the last states and the whole trace; what is left of the budget when all have ended is not run."""
-    states, traces = begin(build, members, keys, systems, jnp.float32(budget)), []
-    for _ in range(n_segments(budget)):
-        states, trace = advance(build, potential, members, states, target, jnp.int32(budget))
+def start_runs(build: Build, job: Job, batches: Sequence[Any]) -> list[Any]:
+    """Returns the states of all members before their first evaluation, batch by batch."""
+    return [begin(build, members, job.keys, job.systems, jnp.float32(job.budget)) for members in batches]
+
+
+def unroll(
+    build: Build,
+    job: Job,
+    batches: Sequence[Any],
+    runs: Sequence[Any],
+    span: tuple[int, int],
+    judging: Judging | None = None,
+) -> tuple[Outcome, list[Any]]:
+    """Rolls runs on by a part of their budget, each member with parameters that may be new.
+
+    Args:
+      build: makes the optimizer of a member.
+      job: what they run on.
+      batches: the population, see `split_members`.
+      runs: their states, from `start_runs` or from the unroll before; given up.
+      span: evaluations of a run before and after this part.
+      judging: how losses are computed, from this part alone.
+
+    Returns:
+      The `Outcome`, arrays `[n_members, n_walkers]`, and the states.
+    """
+    kind, clip = judging or Judging()
+    outcomes, after = [], []
+    for members, before in zip(batches, runs, strict=True):
+        states, trace = _roll(build, job, members, before, span)
+        judged = judge(job.potential, states, trace, job.goal, jnp.array(span, jnp.float32), kind=kind, clip=clip)
+        outcomes.append(gather(judged))
+        after.append(states)
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *outcomes), after
+
+
+def _roll(build, job: Job, members, states, span: tuple[int, int]):
+    """Returns the last states and the trace of all segments; what is left when all have ended is not run."""
+    traces = [Trace(states.n_evaluations[:, None], states.best_energy[:, None])]
+    until = jnp.int32(span[1])
+    for _ in range(n_segments(span[1] - span[0])):
+        states, trace = advance(build, job.potential, members, states, job.target, until)
         traces.append(trace)
-        if bool(jnp.all((trace.n_evaluations[:, -1] >= budget) | (trace.best_energy[:, -1] <= target))):
+        left = jnp.where(trace.best_energy[:, -1] <= job.target, 0, until - trace.n_evaluations[:, -1])
+        if bool(jnp.mean(left) <= (1.0 - SPENT) * (span[1] - span[0])):
             break
     return states, jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis=1), *traces)

@@ -37,7 +37,7 @@ class ESMCState(NamedTuple):
     optimizer: Any  # state of optax
 
 
-def esmc(n_members: int, n_params: int, perturbation: float, optimizer: Any) -> Strategy:
+def esmc(n_members: int, n_params: int, perturbation: float, optimizer: Any, n_unrolls: int = 1) -> Strategy:
     """Builds evolution strategies with meta-loss clipping (Merchant et al., arXiv:2107.09661).
 
     Antithetic pairs `mean +- perturbation * z`; the loss of a member is clipped at that of the unperturbed mean, so
@@ -53,10 +53,12 @@ def esmc(n_members: int, n_params: int, perturbation: float, optimizer: Any) -> 
       n_params: parameters.
       perturbation: standard deviation of a member's parameters.
       optimizer: of optax, fed with the gradient.
+      n_unrolls: parts that a run is cut into; only `persistent_es` takes account of it.
 
     Raises:
       ValueError: there are fewer than three members.
     """
+    del n_unrolls
     if n_members < 3:
         raise ValueError(f"esmc has {n_members} members; give 3 or more, the mean and a pair")
     n_pairs = (n_members - 1) // 2
@@ -85,8 +87,9 @@ def esmc(n_members: int, n_params: int, perturbation: float, optimizer: Any) -> 
     return Strategy(init, ask, tell, lambda state: state.mean)
 
 
-def open_es(n_members: int, n_params: int, perturbation: float, optimizer: Any) -> Strategy:
+def open_es(n_members: int, n_params: int, perturbation: float, optimizer: Any, n_unrolls: int = 1) -> Strategy:
     """Builds plain evolution strategies with antithetic pairs and centred ranks (Salimans et al., arXiv:1703.03864)."""
+    del n_unrolls
     _check_even("open_es", n_members)
     algorithms, schedule = _evosax(perturbation)
     return _distribution(algorithms.Open_ES(n_members, jnp.zeros(n_params), optimizer=optimizer, std_schedule=schedule))
@@ -100,9 +103,9 @@ def persistent_es(n_members: int, n_params: int, perturbation: float, optimizer:
     return _distribution(algorithm, T=n_unrolls, K=1)
 
 
-def cma_es(n_members: int, n_params: int, perturbation: float, optimizer: Any = None) -> Strategy:
+def cma_es(n_members: int, n_params: int, perturbation: float, optimizer: Any = None, n_unrolls: int = 1) -> Strategy:
     """Builds CMA-ES, for few parameters: its cost grows with their cube (Hansen, arXiv:1604.00772)."""
-    del optimizer
+    del optimizer, n_unrolls
     _check_even("cma_es", n_members)
     algorithms, _ = _evosax(perturbation)
     with foreign():
@@ -110,9 +113,11 @@ def cma_es(n_members: int, n_params: int, perturbation: float, optimizer: Any = 
     return _distribution(algorithm, std_init=perturbation)
 
 
-def simple_ga(n_members: int, n_params: int, perturbation: float, optimizer: Any = None) -> Strategy:
+def simple_ga(
+    n_members: int, n_params: int, perturbation: float, optimizer: Any = None, n_unrolls: int = 1
+) -> Strategy:
     """Builds a genetic algorithm: mutated children of a generation's better half (Such et al., arXiv:1712.06567)."""
-    del optimizer
+    del optimizer, n_unrolls
     algorithms, schedule = _evosax(perturbation)
     algorithm = algorithms.SimpleGA(n_members, jnp.zeros(n_params), std_schedule=schedule)
     params = algorithm.default_params

@@ -5,18 +5,19 @@ Everything random in a step follows from the seed and the number of the step, so
 
 import math
 import time
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..optimizers import learned_hop
-from ..optimizers.hop_state import LearnedHopConfig
+from ..optimizers import lbfgs
+from ..optimizers.learned import find_learned, make_config
 from .config import TrainConfig
-from .meta_loss import Goal, Outcome, checkpoints
+from .meta_loss import Goal, checkpoints
 from .parameters import Parameters, starting_parameters
-from .population import run
+from .population import Job, Judging, run, split_members, start_runs, unroll
 from .strategies import STRATEGIES
 from .task_table import TaskTable
 from .tasks import Task, draw_batch
@@ -41,6 +42,7 @@ class Trainer:
 
     Attributes:
       config: all settings.
+      constants: of the optimizer.
       parameters: maps vectors to the parameters of the optimizer.
       table: the tasks that are trained on.
       held_out: those that are only evaluated.
@@ -54,13 +56,17 @@ class Trainer:
         """
         self.config = config
         chosen, strategy = config.optimizer, config.strategy
-        self.parameters = Parameters(starting_parameters(chosen.start), chosen.heads, strategy.scales)
+        self.constants = make_config(chosen.name, chosen.config)
+        start = starting_parameters(chosen.name, chosen.start, self.constants, config.seed)
+        self.parameters = Parameters(start, chosen.heads, strategy.scales)
         self.table, self.held_out = TaskTable(config.families), TaskTable(config.held_out)
         self.strategy = STRATEGIES[strategy.name](
-            strategy.members, self.parameters.n, strategy.perturbation, _adam(config)
+            strategy.members, self.parameters.n, strategy.perturbation, _adam(config), config.rollout.unrolls
         )
-        constants = LearnedHopConfig(**chosen.config)
-        self._build = lambda vector: learned_hop(self.parameters(vector), constants)
+        build = find_learned(chosen.name).build
+        self._build = lambda vector: build(self.parameters(vector), self.constants)
+        self._relaxation = lambda _: lbfgs()
+        self._judging = Judging(config.loss.kind, config.loss.clip)
         self._root = jax.random.PRNGKey(config.seed)
 
     def begin(self) -> TrainState:
@@ -68,16 +74,21 @@ class Trainer:
         return TrainState(0, self.strategy.init(self._root, jnp.zeros(self.parameters.n)), 0)
 
     def step(self, state: TrainState) -> tuple[TrainState, dict[str, Any]]:
-        """Takes one outer step; returns the new state and its metrics."""
+        """Takes one outer step: whole runs, after each part of which the strategy moves; returns state and metrics."""
         begin, step = time.perf_counter(), state.step
-        task, budget = self.table.draw(self.config.seed, step), self.budget(step)
+        task, budget = self.table.draw(self.config.seed, step, self.progress(step)), self.budget(step)
         keys = dict(zip(STREAMS, jax.random.split(jax.random.fold_in(self._root, step), len(STREAMS)), strict=True))
         spent = self._calibrate(self.table, task)
-        population, asked = self.strategy.ask(keys["ask"], state.strategy)
-        goal, n_starts = self.table.goal(task), self.config.rollout.starts
-        outcome = self._run(task, population, (keys["starts"], keys["runs"]), n_starts, budget, goal)
-        losses = outcome.loss
-        told = self.strategy.tell(keys["tell"], population, losses, asked)
+        job = self._job(self.table, task, (keys["starts"], keys["runs"]), self.config.rollout.starts, budget)
+        strategy, runs, losses = state.strategy, None, []
+        marks = np.linspace(0, budget, self.config.rollout.unrolls + 1).round().astype(int).tolist()
+        for k, span in enumerate(pairwise(marks)):
+            population, asked = self.strategy.ask(jax.random.fold_in(keys["ask"], k), strategy)
+            batches = split_members(population, self.config.rollout.micro_batch or None)
+            runs = start_runs(self._build, job, batches) if runs is None else runs
+            outcome, runs = unroll(self._build, job, batches, runs, span, self._judging)
+            strategy = self.strategy.tell(jax.random.fold_in(keys["tell"], k), population, outcome.loss, asked)
+            losses.append(outcome.loss)
         lowest = float(jnp.min(outcome.excess)) * self._scale(task) + self.table.known[task.name]["reference"]
         self.table.observe(task, lowest)
         spent += int(outcome.n_evaluations.sum())
@@ -86,15 +97,15 @@ class Trainer:
             "step": step + 1,
             "task": task.name,
             "budget": budget,
-            "loss": float(jnp.mean(losses[0])),
-            "loss_of_members": float(jnp.mean(losses)),
+            "loss": float(jnp.mean(jnp.stack([loss[0] for loss in losses]))),
+            "loss_of_members": float(jnp.mean(jnp.stack(losses))),
             "success": float(jnp.mean(outcome.excess[0] <= TOLERANCE)),
             "diverged": float(jnp.mean(outcome.diverged)),
             "evaluations": state.evaluations + spent,
             "evaluations_per_s": spent / seconds,
             "seconds": seconds,
         }
-        return TrainState(step + 1, told, state.evaluations + spent), metrics
+        return TrainState(step + 1, strategy, state.evaluations + spent), metrics
 
     def evaluate(self, vector, stream: int = EVALUATION) -> dict[str, dict[str, float]]:
         """Judges parameters on starts that no step has seen: by task, loss, success rate and cost of a success.
@@ -106,13 +117,17 @@ class Trainer:
         tables = (self.table, self.held_out)
         return {name: row for table in tables for name, row in self._evaluate(table, vector[None], stream).items()}
 
+    def progress(self, step: int) -> float:
+        """Returns how far the curriculum is at an outer step, from 0 to 1."""
+        until = self.config.curriculum.until
+        return min(step / until, 1.0) if until else 1.0
+
     def budget(self, step: int) -> int:
         """Returns the evaluations of a run at an outer step, growing in their logarithm."""
-        rollout = self.config.rollout
-        if not rollout.first_budget or step >= rollout.grow_until:
-            return rollout.budget
-        share = step / rollout.grow_until
-        return round(math.exp((1 - share) * math.log(rollout.first_budget) + share * math.log(rollout.budget)))
+        first, last = self.config.curriculum.first_budget, self.config.rollout.budget
+        if not first:
+            return last
+        return round(first * (last / first) ** self.progress(step))
 
     def _evaluate(self, table: TaskTable, vector, stream: int) -> dict[str, dict[str, float]]:
         settings, found = self.config.evaluation, {}
@@ -120,13 +135,17 @@ class Trainer:
         for name, task in table.tasks.items():
             self._calibrate(table, task)
             keys = jax.random.split(jax.random.PRNGKey(self.config.seed + stream), 2)
-            outcome = self._run(task, vector, (keys[0], keys[1]), settings.starts, budget, table.goal(task))
-            hits, spent = int(jnp.sum(outcome.excess <= TOLERANCE)), int(outcome.n_evaluations.sum())
+            job = self._job(table, task, (keys[0], keys[1]), settings.starts, budget)
+            # From the energy that was lowest when the task was new, so that evaluations can be compared.
+            outcome = run(self._build, job._replace(goal=table.first_goal(task)), vector, self._judging)
+            drop = (table.known[name]["first_reference"] - table.known[name]["reference"]) / self._scale(task)
+            hits, spent = int(jnp.sum(outcome.excess + drop <= TOLERANCE)), int(outcome.n_evaluations.sum())
             found[name] = {
                 "loss": float(jnp.mean(outcome.loss)),
                 "success": hits / settings.starts,
                 "evaluations_per_success": spent / hits if hits else math.inf,
-                "median_excess": float(jnp.median(outcome.excess)),
+                "median_excess": float(jnp.median(outcome.excess)) + drop,
+                "evaluations": spent,
             }
         return found
 
@@ -135,32 +154,27 @@ class Trainer:
         if table.is_calibrated(task):
             return 0
         keys = jax.random.split(jax.random.PRNGKey(self.config.seed + CALIBRATION), 2)
-        members, n_starts = self.config.strategy.members, self.config.rollout.starts
-        start = jnp.zeros((members, self.parameters.n))
-        scale = self._scale(task)
-        plain = Goal(jnp.float32(0.0), jnp.float32(scale), jnp.float32(1.0))
-        budget = max(1, round(float(checkpoints(self.config.rollout.budget)[4])))
-        outcome = self._run(task, start, (keys[0], keys[1]), n_starts, budget, plain)
-        table.calibrate(task, np.asarray(outcome.excess[0], float) * scale, scale)
+        by_policy, budget = self.config.loss.unit == "policy", self.config.rollout.budget
+        if by_policy:
+            budget = max(1, round(float(checkpoints(budget)[4])))
+        job = self._job(table, task, (keys[0], keys[1]), self.config.rollout.starts, budget)
+        build = self._build if by_policy else self._relaxation
+        outcome = run(build, job, jnp.zeros((1, self.parameters.n)), self._judging)
+        table.calibrate(task, np.asarray(outcome.excess[0], float) * self._scale(task), self._scale(task))
         return int(outcome.n_evaluations.sum())
 
-    def _run(self, task: Task, population, keys: tuple, n_starts: int, budget: int, goal: Goal) -> Outcome:
-        """Runs a population on starts drawn by the first key, with random streams from the second."""
-        target = -np.inf if task.reference is None else task.reference + TOLERANCE * self._scale(task)
-        systems = draw_batch(task, jax.random.split(keys[0], n_starts))
-        size = self.config.rollout.micro_batch if population.shape[0] > 1 else 0
-        return run(
-            self._build,
-            task.potential,
-            population,
-            jax.random.split(keys[1], n_starts),
-            systems,
-            goal,
-            jnp.float32(target),
+    def _job(self, table: TaskTable, task: Task, keys: tuple, n_starts: int, budget: int) -> Job:
+        """Returns runs on starts drawn by the first key, with random streams from the second."""
+        scale = self._scale(task)
+        target = -np.inf if task.reference is None else task.reference + TOLERANCE * scale
+        plain = Goal(jnp.float32(0.0), jnp.float32(scale), jnp.float32(1.0))
+        return Job(
+            potential=task.potential,
+            keys=jax.random.split(keys[1], n_starts),
+            systems=draw_batch(task, jax.random.split(keys[0], n_starts)),
+            goal=table.goal(task) if table.is_calibrated(task) else plain,
+            target=jnp.float32(target),
             budget=budget,
-            kind=self.config.loss.kind,
-            clip=self.config.loss.clip,
-            micro_batch=size or None,
         )
 
     def _scale(self, task: Task) -> float:
@@ -178,4 +192,4 @@ def _adam(config: TrainConfig) -> Any:
     except ImportError as error:
         raise ValueError("meta-training needs optax: pip install 'ase-learnedopt[train]'") from error
     first, last = config.strategy.learning_rate, config.strategy.final_learning_rate
-    return optax.adam(optax.cosine_decay_schedule(first, config.steps, alpha=last / first))
+    return optax.adam(optax.cosine_decay_schedule(first, config.steps * config.rollout.unrolls, alpha=last / first))

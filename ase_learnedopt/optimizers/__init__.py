@@ -8,6 +8,7 @@ from .basin_hopping import basin_hopping
 from .fire import fire
 from .gradient_descent import gradient_descent
 from .lbfgs import lbfgs
+from .learn2hop import learn2hop
 from .learned_hop import learned_hop
 from .momentum import momentum
 from .random_restart import random_restart
@@ -24,6 +25,7 @@ OPTIMIZERS = {
         two_phase,
         random_restart,
         basin_hopping,
+        learn2hop,
         learned_hop,
     )
 }

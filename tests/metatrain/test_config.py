@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from ase_learnedopt.metatrain.config import Rollout, TrainConfig
+from ase_learnedopt.metatrain.config import Curriculum, Rollout, TrainConfig
 from ase_learnedopt.metatrain.config_file import load_config, parse_config, print_config
 
 
@@ -21,9 +21,10 @@ def test_any_config_can_be_printed_and_read(tmp_path):
     config = replace(
         TrainConfig(),
         seed=3,
-        rollout=Rollout(budget=4000, first_budget=500),
+        rollout=Rollout(budget=4000, unrolls=4),
+        curriculum=Curriculum(until=50, first_budget=500),
         families=[{"family": "gupta", "weight": 0.5, "elements": ["Pd", "Pt"], "sizes": [13, 38], "fractions": [0.5]}],
-        held_out=[{"family": "lennard_jones", "sizes": [26]}],
+        held_out=[{"family": "lennard_jones", "weight": [1.0, 0.5], "sizes": [26]}],
     )
     path = tmp_path / "run.toml"
     path.write_text(print_config(config))
@@ -48,6 +49,10 @@ def test_a_whole_number_serves_for_a_float():
         ({"families": []}, "no families to train on"),
         ({"families": [{"family": "dipoles"}]}, "family is 'dipoles'; give one of lennard_jones"),
         ({"held_out": [{"family": "morse", "weight": -1}]}, "weight of morse is -1"),
+        ({"families": [{"family": "morse", "weight": [1, 2, 3]}]}, r"weight of morse is \[1, 2, 3\]"),
+        ({"optimizer": {"name": "adam"}}, "optimizer.name is 'adam'; give one of learned_hop, learn2hop"),
+        ({"loss": {"unit": "eV"}}, "loss.unit is 'eV'; give one of policy, relaxation"),
+        ({"rollout": {"budget": 3, "unrolls": 4}}, "4 unrolls are more than the evaluations"),
     ],
 )
 def test_bad_settings(found, message):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ase_learnedopt.metatrain.meta_loss import META_LOSSES, WIDTH, Goal, best_at, checkpoints, evaluate
+from ase_learnedopt.metatrain.meta_loss import LARGEST, META_LOSSES, WIDTH, Goal, best_at, checkpoints, evaluate
 from ase_learnedopt.rollout import Trace
 
 GOAL = Goal(jnp.float32(-10.0), jnp.float32(2.0), jnp.float32(4.0))
@@ -24,7 +24,7 @@ def losses(kind, energies, last=0.0, **how):
     found = trace(energies)
     last = jnp.broadcast_to(jnp.float32(last), found.best_energy.shape[1:])
     budget = how.pop("budget", 8 * len(energies))
-    return jax.jit(lambda t, e: evaluate(kind, t, e, GOAL, budget, **how))(found, last)
+    return jax.jit(lambda t, e: evaluate(kind, t, e, GOAL, checkpoints(budget), **how))(found, last)
 
 
 def test_best_at_counts_evaluations_and_not_windows():
@@ -33,13 +33,14 @@ def test_best_at_counts_evaluations_and_not_windows():
 
 
 def test_values_by_hand():
-    energies = [[6.0], [-2.0], [-2.0], [-6.0]]  # 8, 4, 4 and 2 energy scales above: 2, 1, 1 and 1/2 spreads
+    energies = [[6.0], [-2.0], [-2.0], [-6.0]]  # 16, 8, 8 and 4 eV above: 2, 1, 1 and 1/2 spreads
     assert losses("minimum", energies).loss == pytest.approx([0.5])
     assert losses("final", energies, last=-2.0).loss == pytest.approx([1.0])
     assert losses("minimum", energies).excess == pytest.approx([2.0])
     marks = checkpoints(32)
-    at = [np.inf if m < 8 else 2.0 if m < 16 else 1.0 if m < 32 else 0.5 for m in marks]
-    assert losses("checkpoints", energies).loss == pytest.approx([np.mean(np.minimum(at, 3.0))])
+    at = np.array([np.inf if m < 8 else 2.0 if m < 16 else 1.0 if m < 32 else 0.5 for m in marks])
+    far = np.where(at > 1, 1 + np.log(at), at)  # beyond one spread the logarithm counts
+    assert losses("checkpoints", energies).loss == pytest.approx([np.mean(np.minimum(far, LARGEST))])
     failure = [1.0 - np.exp(-4.0 * x / WIDTH) for x in at]
     assert losses("success", energies).loss == pytest.approx([np.mean(failure)])
 
@@ -59,7 +60,7 @@ def test_sooner_and_lower_is_better(kind):
 def test_divergence_is_the_worst_and_is_reported(kind, energy):
     outcome = losses(kind, [[-9.5, energy]] * 3, last=[-9.5, energy])
     assert np.isfinite(outcome.loss).all()
-    assert outcome.loss[1] == (1.0 if kind == "success" else 3.0)
+    assert outcome.loss[1] == (1.0 if kind == "success" else LARGEST)
     assert outcome.loss[0] < outcome.loss[1]
     assert outcome.diverged.tolist() == [False, True]
 
@@ -84,10 +85,18 @@ def test_a_lower_energy_than_known_counts():
 
 
 def test_checkpoints_end_with_the_budget():
-    marks = checkpoints(5000, 6)
+    marks = checkpoints(5000, n=6)
     assert marks[0] == pytest.approx(100)
     assert marks[-1] == pytest.approx(5000)
     np.testing.assert_allclose(np.diff(np.log(marks)), np.log(50) / 5, rtol=1e-5)
+    np.testing.assert_allclose(checkpoints(5200, 200.0, n=6), marks + 200, rtol=1e-6)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in META_LOSSES if kind != "success"])
+def test_further_down_is_better_even_far_away(kind):
+    far, farther = (float(losses(kind, [[e]] * 3, last=e).loss[0]) for e in (1e3, 2e3))
+    assert farther - far == pytest.approx(np.log(2.0), rel=0.02) or kind == "checkpoints"
+    assert far < farther < LARGEST
 
 
 def test_unknown_kind():

@@ -7,6 +7,8 @@ import pytest
 
 from ase_learnedopt.metatrain.parameters import Parameters, starting_parameters
 from ase_learnedopt.metatrain.task_table import LEAST_SPREAD, TaskTable, make_tasks
+from ase_learnedopt.optimizers.hop_state import LearnedHopConfig
+from ase_learnedopt.optimizers.learn2hop import Learn2HopConfig
 from ase_learnedopt.optimizers.policy import HEADS, warm_start
 
 LJ = {"family": "lennard_jones", "sizes": [7, 13]}
@@ -47,13 +49,16 @@ def test_bad_parameters(options, message):
 
 
 def test_shipped_weights_can_be_continued():
-    assert set(starting_parameters("learned_hop")) == set(HEADS)
+    config = LearnedHopConfig()
+    assert set(starting_parameters("learned_hop", "learned_hop", config, 0)) == set(HEADS)
     with pytest.raises(ValueError, match="no weights 'nothing'"):
-        starting_parameters("nothing")
+        starting_parameters("learned_hop", "nothing", config, 0)
+    with pytest.raises(ValueError, match="those of 'learned_hop', not of 'learn2hop'"):
+        starting_parameters("learn2hop", "learned_hop", Learn2HopConfig(), 0)
 
 
 def test_shares_of_families():
-    shares = {task.name: share for task, share in make_tasks([LJ, MORSE])}
+    shares = {task.name: share[0] for task, share in make_tasks([LJ, MORSE])}
     assert shares == {"lj7": 0.5, "lj13": 0.5, "morse7-rho6": 3.0}
     table = TaskTable([LJ, MORSE])
     drawn = [table.draw(0, step).name for step in range(400)]
@@ -73,7 +78,8 @@ def test_calibration_and_the_best_known():
     assert float(goal.spread) == pytest.approx((-15.0 - lj.reference) / 2.0)
     assert not table.observe(lj, -100.0)  # its reference is not ours to change
     table.calibrate(morse, np.array([-10.0, -10.0]), 1.0)
-    assert table.known[morse.name] == {"reference": -10.0, "energy_scale": 1.0, "spread": LEAST_SPREAD}
+    known = {"reference": -10.0, "first_reference": -10.0, "energy_scale": 1.0, "spread": LEAST_SPREAD}
+    assert table.known[morse.name] == known
     assert table.observe(morse, -12.0)
     assert not table.observe(morse, -11.0)
     assert float(table.goal(morse).reference) == -12.0
@@ -94,7 +100,23 @@ def test_bad_tables(entries, message):
         TaskTable(entries)
 
 
-def test_a_policy_that_only_diverges():
+def test_nothing_to_measure_a_unit_with():
     table = TaskTable([LJ])
-    with pytest.raises(ValueError, match="lj7: no run of the policy"):
+    with pytest.raises(ValueError, match="lj7: no run of what its unit is measured with"):
         table.calibrate(table.tasks["lj7"], np.array([np.inf]), 1.0)
+
+
+def test_shares_move_with_the_curriculum():
+    table = TaskTable([{**LJ, "weight": [1.0, 0.0]}, {**MORSE, "weight": [0.0, 1.0]}])
+    for progress, expected in ((0.0, 0.0), (0.5, 0.5), (1.0, 1.0)):
+        share = np.mean([table.draw(0, step, progress).name.startswith("morse") for step in range(400)])
+        assert share == pytest.approx(expected, abs=0.1 * (0 < expected < 1))
+
+
+def test_the_first_goal_never_moves():
+    table = TaskTable([MORSE])
+    (task,) = table.tasks.values()
+    table.calibrate(task, np.array([-3.0, -1.0]), 1.0)
+    assert table.observe(task, -7.0)
+    assert float(table.first_goal(task).reference) == -3.0
+    assert float(table.goal(task).reference) == -7.0

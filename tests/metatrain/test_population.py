@@ -7,7 +7,7 @@ import pytest
 
 from ase_learnedopt.metatrain import population as module
 from ase_learnedopt.metatrain.meta_loss import Goal
-from ase_learnedopt.metatrain.population import advance, begin, n_segments, run
+from ase_learnedopt.metatrain.population import Job, advance, begin, n_segments, run, split_members, start_runs, unroll
 from ase_learnedopt.metatrain.tasks import FAMILIES, draw_batch
 from ase_learnedopt.optimizers import learned_hop
 from ase_learnedopt.optimizers.policy import warm_start
@@ -37,8 +37,11 @@ def members(n, scale=0.3):
     return jax.tree.map(of_leaf, mean)
 
 
+JOB = Job(TASK.potential, KEYS, SYSTEMS, GOAL, TARGET, BUDGET)
+
+
 def losses(population, **how):
-    return run(build, TASK.potential, population, KEYS, SYSTEMS, GOAL, TARGET, budget=BUDGET, **how)
+    return run(build, JOB, population, **how)
 
 
 @pytest.fixture(scope="module")
@@ -79,11 +82,23 @@ def test_micro_batches_must_fit(micro_batch):
         losses(members(4), micro_batch=micro_batch)
 
 
+def test_parts_of_a_run_make_up_the_whole(outcome):
+    batches = split_members(members(4), 2)
+    runs = start_runs(build, JOB, batches)
+    first, runs = unroll(build, JOB, batches, runs, (0, 70))
+    assert np.all(np.asarray(first.n_evaluations) <= 70)
+    last, runs = unroll(build, JOB, batches, runs, (70, BUDGET))
+    assert np.all(np.asarray(last.loss) <= np.asarray(first.loss) + 1e-6)
+    # A wait for a hop may end one part early and not the other, so the counts differ by a few.
+    np.testing.assert_allclose(last.n_evaluations, outcome.n_evaluations, rtol=0, atol=60)
+    np.testing.assert_allclose(last.excess[0], outcome.excess[0], rtol=0, atol=0.5)
+
+
 def test_a_run_ends_when_all_walkers_have(monkeypatch):
     calls = []
     monkeypatch.setattr(module, "advance", lambda *args: calls.append(1) or advance(*args))
     population = jax.tree.map(lambda leaf: leaf[None], warm_start())
-    run(build, TASK.potential, population, KEYS, SYSTEMS, GOAL, jnp.float32(1e9), budget=10_000)
+    run(build, JOB._replace(target=jnp.float32(1e9), budget=10_000), population)
     assert len(calls) == 1
     assert n_segments(10_000) > 30
 
@@ -91,7 +106,7 @@ def test_a_run_ends_when_all_walkers_have(monkeypatch):
 def test_budgets_share_a_program():
     population, sizes = members(2), []
     for budget in (40, 130, 300):
-        run(build, TASK.potential, population, KEYS, SYSTEMS, GOAL, TARGET, budget=budget)
+        run(build, JOB._replace(budget=budget), population)
         sizes.append(advance._cache_size())
     assert len(set(sizes)) == 1
 

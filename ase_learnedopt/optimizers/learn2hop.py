@@ -1,0 +1,196 @@
+"""Learn2Hop: a small network for every atom says where it goes next; hops between minima are learned. Layer 1.
+
+After Merchant, Metz, Schoenholz & Cubuk, "Learn2Hop: Learned Optimization on Rough Landscapes", ICML 2021,
+arXiv:2107.09661. The network is the same for every atom and reads nothing of their number or order, so it carries over
+to any size. Two variants of one architecture: `equivariant` reads numbers that no rotation changes and writes factors
+on vectors that turn with the structure; `cartesian`, the paper's kind, reads and writes components, in a frame drawn at
+random for each run.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ..types import MINIMUM, STEP, Optimizer, System
+from .base import common_fields, compose, record
+from .learn2hop_features import (
+    LARGEST_GRADIENT,
+    SCALARS,
+    VECTORS,
+    Moments,
+    Progress,
+    init_moments,
+    read,
+    update_moments,
+)
+from .local import TOLERANCE, cap_rows, energy_gradient, rms_gradient
+
+VARIANTS = ("equivariant", "cartesian")
+LOG_MAGNITUDES = (-7.0, 1.5)
+"""Bounds of an atom's log-magnitude: its steps span four orders."""
+
+
+@dataclass(frozen=True)
+class Learn2HopConfig:
+    """Sets the architecture, and the lengths of steps in length scales.
+
+    Raises:
+      ValueError: an unknown variant.
+    """
+
+    variant: str = "equivariant"
+    hidden: tuple[int, ...] = (24, 24)  # widths of the layers
+    step: float = 0.05  # length of a move whose factor and magnitude are one
+    maxstep: float = 0.3  # longest move of one atom
+
+    def __post_init__(self) -> None:
+        if self.variant not in VARIANTS:
+            raise ValueError(f"variant is {self.variant!r}; give one of {', '.join(VARIANTS)}")
+        object.__setattr__(self, "hidden", tuple(self.hidden))  # a list, as read from a file
+
+
+class Learn2HopState(NamedTuple):
+    """Carries a run; the first eight fields are those of every optimizer."""
+
+    system: System
+    positions: jax.Array  # [n_atoms, 3]
+    best_positions: jax.Array  # [n_atoms, 3]
+    best_energy: jax.Array  # []
+    n_evaluations: jax.Array  # [] int32
+    event: jax.Array  # [] int32
+    pending: jax.Array  # [] bool
+    key: jax.Array
+    budget: jax.Array  # [] evaluations, infinity if unknown
+    moments: Moments
+    last_energy: jax.Array  # [] eV
+    since_best: jax.Array  # [] int32, evaluations
+    arrived: jax.Array  # [] bool, the last evaluation was at a local minimum
+    frame: jax.Array  # [3, 3] rotation in which the cartesian network sees the structure
+
+
+def learn2hop(params: dict | None = None, config: Learn2HopConfig | None = None) -> Optimizer:
+    """Builds the optimizer from the parameters of its network (None: untrained, which descends along the gradient)."""
+    config = config or Learn2HopConfig()
+    params = descent(config) if params is None else params
+
+    def init(key, system, budget=jnp.inf):
+        dtype = system.positions.dtype
+        key, key_frame = jax.random.split(key)
+        return Learn2HopState(
+            **common_fields(key, system),
+            budget=jnp.asarray(budget, dtype),
+            moments=init_moments(system.positions),
+            last_energy=jnp.full((), jnp.inf, dtype),
+            since_best=jnp.zeros((), jnp.int32),
+            arrived=jnp.zeros((), bool),
+            frame=_random_rotation(key_frame, dtype) if config.variant == "cartesian" else jnp.eye(3, dtype=dtype),
+        )
+
+    def advance(state, energy, forces):
+        system = state.system
+        gradient = energy_gradient(system, forces)
+        slope = cap_rows(gradient * system.length_scale / system.energy_scale, LARGEST_GRADIENT)
+        progress = _progress(state, energy)
+        moments = update_moments(state.moments, slope)
+        noise = jax.random.fold_in(state.key, state.n_evaluations)
+        # Without the barrier the compiler works out the neighbourhoods again for every output of the first layer.
+        seen = jax.lax.optimization_barrier(read(noise, state.positions, system, slope, moments, progress))
+        move = cap_rows(config.step * _think(params, config, state.frame, *seen), config.maxstep)
+        move = jnp.where(system.movable[:, None], move, 0.0)
+        low = rms_gradient(system, gradient) < TOLERANCE
+        return state._replace(
+            **record(state, energy),
+            positions=state.positions + move * system.length_scale,
+            event=jnp.where(low & ~state.arrived, MINIMUM, STEP).astype(jnp.int32),
+            moments=moments._replace(last_move=move),
+            last_energy=energy,
+            since_best=progress.since_best.astype(jnp.int32),
+            arrived=low,
+        )
+
+    return compose(init, advance)
+
+
+def param_shapes(config: Learn2HopConfig) -> dict[str, dict[str, tuple[int, ...]]]:
+    """Returns the shape of every array of the network, layer by layer."""
+    n_inputs, n_outputs = len(SCALARS), len(VECTORS) + 1
+    if config.variant == "cartesian":
+        n_inputs, n_outputs = n_inputs + 3 * len(VECTORS), 4
+    widths = (n_inputs, *config.hidden, n_outputs)
+    names = [*(f"layer{k}" for k in range(len(config.hidden))), "output"]
+    return {name: {"weights": (widths[k], widths[k + 1]), "bias": (widths[k + 1],)} for k, name in enumerate(names)}
+
+
+def random(config: Learn2HopConfig, seed: int = 0) -> dict:
+    """Draws parameters, LeCun-normal in every layer, with biases of zero."""
+    shapes = param_shapes(config)
+    keys = jax.random.split(jax.random.PRNGKey(seed), len(shapes))
+    return {
+        name: {
+            "weights": jax.random.normal(key, layer["weights"]) / float(layer["weights"][0]) ** 0.5,
+            "bias": jnp.zeros(layer["bias"]),
+        }
+        for key, (name, layer) in zip(keys, shapes.items(), strict=True)
+    }
+
+
+def descent(config: Learn2HopConfig, seed: int = 0) -> dict:
+    """Draws parameters whose last layer reads nothing: steps of fixed factors, along minus the gradient.
+
+    A cartesian network has no such parameters, since what it writes is not a factor: they are `random`.
+    """
+    params = random(config, seed)
+    if config.variant == "cartesian":
+        return params
+    weights, bias = params["output"]["weights"], params["output"]["bias"]
+    return params | {"output": {"weights": jnp.zeros_like(weights), "bias": bias.at[0].set(-0.4)}}
+
+
+def _think(params, config, frame, scalars, vectors):
+    """Returns the move `[n_atoms, 3]` that the network writes, in units of `config.step`."""
+    n, dtype = scalars.shape[1], scalars.dtype
+    cartesian = config.variant == "cartesian"
+    inputs = scalars
+    if cartesian:
+        inputs = jnp.concatenate([scalars, jnp.moveaxis(vectors @ frame, 2, 1).reshape(-1, n)])
+    for k in range(len(config.hidden)):
+        inputs = jnp.tanh(_layer(params[f"layer{k}"], inputs, dtype))
+    outputs = _layer(params["output"], inputs, dtype)
+    magnitude = jnp.exp(jnp.clip(3.0 * outputs[-1], *LOG_MAGNITUDES))[:, None]
+    if cartesian:
+        return magnitude * (outputs[:-1].T @ frame.T)
+    return magnitude * jnp.sum(outputs[:-1, :, None] * vectors, axis=0)
+
+
+def _layer(layer, inputs, dtype):
+    """Returns a layer's outputs `[n_outputs, n_atoms]` before its nonlinearity."""
+    product = layer["weights"].astype(dtype).T @ inputs
+    return product + jnp.broadcast_to(layer["bias"].astype(dtype)[:, None], product.shape)
+
+
+def _progress(state: Learn2HopState, energy) -> Progress:
+    dtype, scale = energy.dtype, state.system.energy_scale
+    first = state.n_evaluations == 0
+    better = energy < state.best_energy
+    steps = (state.n_evaluations + 1).astype(dtype)
+    return Progress(
+        used=steps / state.budget,
+        n_evaluations=steps,
+        above_best=jnp.where(first, 0.0, (energy - jnp.minimum(state.best_energy, energy)) / scale),
+        change=jnp.where(first, 0.0, (energy - state.last_energy) / scale),
+        since_best=jnp.where(better, 0, state.since_best + 1).astype(dtype),
+    )
+
+
+def _random_rotation(key, dtype):
+    """Returns a rotation matrix `[3, 3]`, uniform over all of them, from a normal quaternion."""
+    q = jax.random.normal(key, (4,), dtype)
+    w, x, y, z = q / jnp.sqrt(jnp.sum(q * q))
+    rows = [
+        [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+        [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+        [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+    ]
+    return jnp.stack([jnp.stack(row) for row in rows])

@@ -1,0 +1,106 @@
+"""The table of optimizers that have parameters to be trained: what each is built, started and checked with. Layer 1."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..weights_io import load_weights, read_card
+from . import policy
+from .hop_state import LearnedHopConfig
+from .learn2hop import Learn2HopConfig, descent, learn2hop, param_shapes, random
+from .learn2hop_features import SCALARS, VECTORS
+from .learned_hop import learned_hop
+from .networks import head_shapes
+
+
+class Learned(NamedTuple):
+    """Describes an optimizer with parameters.
+
+    `build`: (params, config) -> `Optimizer`.
+
+    `config`: class of its constants.
+
+    `shapes`: config -> shape of every array of its parameters, `{part: {array: shape}}`.
+
+    `features`: the feature contract that a weights file is checked against, in JSON types.
+
+    `starts`: by name, (config, seed) -> untrained parameters; the first one is the default.
+    """
+
+    build: Callable
+    config: type
+    shapes: Callable
+    features: Mapping[str, Any]
+    starts: Mapping[str, Callable]
+
+
+LEARNED = {
+    "learned_hop": Learned(
+        learned_hop,
+        LearnedHopConfig,
+        lambda _: {name: head_shapes(*sizes) for name, sizes in policy.HEADS.items()},
+        policy.FEATURES,
+        {"warm": lambda _, seed: policy.warm_start(seed)},
+    ),
+    "learn2hop": Learned(
+        learn2hop,
+        Learn2HopConfig,
+        param_shapes,
+        {"scalars": SCALARS, "vectors": VECTORS},
+        {"warm": descent, "random": random},
+    ),
+}
+"""By the name it has in configs and, as `architecture`, on cards."""
+
+
+def find_learned(name: str) -> Learned:
+    """Returns an entry of the table.
+
+    Raises:
+      ValueError: there is none of this name.
+    """
+    if name not in LEARNED:
+        raise ValueError(f"there is no learned optimizer {name!r}; there are {', '.join(LEARNED)}")
+    return LEARNED[name]
+
+
+def make_config(name: str, constants: Mapping[str, Any], where: str = "config") -> Any:
+    """Returns the constants of an optimizer, defaults where nothing is said.
+
+    Raises:
+      ValueError: unknown constants.
+    """
+    kind = find_learned(name).config
+    unknown = sorted(set(constants) - {field.name for field in fields(kind)})
+    if unknown:
+        raise ValueError(f"{where}: {name} has no constants {', '.join(unknown)} in this version")
+    return kind(**constants)
+
+
+def load_learned(name: str, weights: str | Path) -> tuple[dict, Any, dict[str, Any]]:
+    """Reads weights of one architecture and checks them against this version.
+
+    Args:
+      name: of the optimizer.
+      weights: name of shipped weights, or a path.
+
+    Returns:
+      Parameters, constants and the card.
+
+    Raises:
+      ValueError: no such weights, damaged ones, or those of another architecture or version.
+    """
+    entry, card = find_learned(name), read_card(weights)
+    _require_architecture(name, card, weights)
+    config = make_config(name, card["config"], f"weights {weights}")
+    parts = entry.shapes(config)
+    wanted = {f"{part}/{key}": list(shape) for part, arrays in parts.items() for key, shape in arrays.items()}
+    params, card = load_weights(weights, expect={"features": entry.features, "shapes": wanted})
+    return params, config, card
+
+
+def _require_architecture(name: str, card: Mapping[str, Any], weights: str | Path) -> None:
+    found = card["architecture"]
+    if found != name:
+        raise ValueError(f"weights {weights} are those of {found!r}, not of {name!r}: use them with that optimizer")

@@ -1,0 +1,122 @@
+"""Measures what meta-training costs beside the rollouts it consists of: evaluations per second on LJ38.
+
+    taskset -c 0 python benchmarks/training_speed.py        one core
+    python benchmarks/training_speed.py                     all of them, or a GPU where jax sees one
+
+Three figures for each optimizer, on equally many walkers: `potential`, energy and forces alone; `rollout`, the
+optimizer with one set of parameters on them; `training`, whole outer steps of a population, with a set of its own for
+each member, strategy, losses and all. Each is the best of several, after one that compiles.
+"""
+
+import argparse
+import os
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ase_learnedopt.metatrain.config_file import parse_config
+from ase_learnedopt.metatrain.tasks import FAMILIES, draw_batch
+from ase_learnedopt.metatrain.trainer import Trainer
+from ase_learnedopt.optimizers.learned import LEARNED
+from ase_learnedopt.rollout import rollout, start
+
+
+def main() -> None:
+    """Prints a row for each optimizer."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--task", default="lj38", help="a Lennard-Jones cluster (default lj38)")
+    parser.add_argument("--members", type=int, default=48, help="of the population (default 48)")
+    parser.add_argument("--starts", type=int, default=16, help="of each member (default 16)")
+    parser.add_argument("--budget", type=int, default=512, help="evaluations of a run (default 512)")
+    parser.add_argument("--repeats", type=int, default=4, help="measurements, of which the best counts (default 4)")
+    arguments = parser.parse_args()
+    device = jax.devices()[0].device_kind
+    print(
+        f"{arguments.task}, {arguments.members} x {arguments.starts} walkers, {device}, "
+        f"{_n_cores()} cores, jax {jax.__version__}"
+    )
+    print(f"{'optimizer':<14}{'potential':>12}{'rollout':>12}{'training':>12}  FE/s, overhead of training over rollout")
+    for name in LEARNED:
+        bare, rolled, trained = _potential(arguments), _rollout(name, arguments), _training(name, arguments)
+        print(f"{name:<14}{bare:12,.0f}{rolled:12,.0f}{trained:12,.0f}  {rolled / trained - 1:+.0%}", flush=True)
+
+
+def _n_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _task(arguments):
+    (task,) = FAMILIES["lennard_jones"](sizes=[int(arguments.task.removeprefix("lj"))])
+    return task, draw_batch(task, jax.random.split(jax.random.PRNGKey(0), arguments.members * arguments.starts))
+
+
+def _best(once, repeats: int) -> float:
+    """Returns the highest rate of several, the first of which compiles."""
+    rates = []
+    for _ in range(repeats + 1):
+        begin = time.perf_counter()
+        spent = once()
+        rates.append(spent / (time.perf_counter() - begin))
+    return max(rates[1:])
+
+
+def _potential(arguments) -> float:
+    task, systems = _task(arguments)
+    steps = arguments.budget
+
+    @jax.jit
+    def descend(positions):
+        def step(_, positions):
+            _, forces = jax.vmap(task.potential)(positions, systems)
+            return positions + 1e-6 * jnp.clip(forces, -1.0, 1.0)
+
+        return jax.lax.fori_loop(0, steps, step, positions)
+
+    def once():
+        jax.block_until_ready(descend(systems.positions))
+        return steps * len(systems.positions)
+
+    return _best(once, arguments.repeats)
+
+
+def _rollout(name: str, arguments) -> float:
+    task, systems = _task(arguments)
+    entry = LEARNED[name]
+    config = entry.config()
+    optimizer = entry.build(next(iter(entry.starts.values()))(config, 0), config)
+    keys = jax.random.split(jax.random.PRNGKey(1), len(systems.positions))
+
+    def once():
+        state = start(optimizer, keys, systems, jnp.float32(arguments.budget))
+        state, _ = rollout(optimizer, task.potential, state, jnp.int32(2**30), -np.inf, n_windows=arguments.budget // 8)
+        return int(jnp.sum(state.n_evaluations))
+
+    return _best(once, arguments.repeats)
+
+
+def _training(name: str, arguments) -> float:
+    config = parse_config(
+        {
+            "optimizer": {"name": name},
+            "rollout": {"budget": arguments.budget, "starts": arguments.starts},
+            "strategy": {"members": arguments.members, "perturbation": 1e-3, "learning_rate": 1e-6},
+            "families": [{"family": "lennard_jones", "sizes": [int(arguments.task.removeprefix("lj"))]}],
+        }
+    )
+    trainer = Trainer(config)
+    state = trainer.begin()
+
+    def once():
+        nonlocal state
+        before = state.evaluations
+        state, _ = trainer.step(state)
+        jax.block_until_ready(state.strategy)
+        return state.evaluations - before
+
+    return _best(once, arguments.repeats)
+
+
+if __name__ == "__main__":
+    main()

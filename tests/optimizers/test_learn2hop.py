@@ -1,0 +1,169 @@
+"""What Learn2Hop promises beyond the contract: symmetries of what it reads and writes, its variants, its events."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from helpers import SYSTEMS, lennard_jones, make_system, precision, quadratic, run
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from ase_learnedopt.optimizers.learn2hop import Learn2HopConfig, _random_rotation, learn2hop, random
+from ase_learnedopt.optimizers.learn2hop_features import (
+    SCALARS,
+    VECTORS,
+    Progress,
+    init_moments,
+    read,
+    update_moments,
+)
+from ase_learnedopt.optimizers.learned import LEARNED
+from ase_learnedopt.types import MINIMUM
+
+pytestmark = pytest.mark.usefixtures("dtype")
+few_seeds = settings(
+    max_examples=8, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+CONFIGS = {name: Learn2HopConfig(variant=name) for name in ("equivariant", "cartesian")}
+KEY = jax.random.PRNGKey(0)
+SILENT_SCALARS = [k for k, name in enumerate(SCALARS) if name != "noise"]
+SILENT_VECTORS = [k for k, name in enumerate(VECTORS) if name != "noise"]
+
+
+def seen(system, slopes):
+    """Returns what the network reads after gradients `[n_steps, n_atoms, 3]`, without its noise."""
+    moments = init_moments(system.positions)._replace(last_move=0.1 * slopes[0])
+    for slope in slopes:
+        moments = update_moments(moments, slope)
+    dtype = system.positions.dtype
+    progress = Progress(*(jnp.asarray(x, dtype) for x in (0.3, len(slopes), 1.5, -0.2, 2.0)))
+    scalars, vectors = read(KEY, system.positions, system, slopes[-1], moments, progress)
+    return scalars[jnp.array(SILENT_SCALARS)], vectors[jnp.array(SILENT_VECTORS)]
+
+
+def gradients(system, seed=0):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=(4, *system.positions.shape)), system.positions.dtype)
+
+
+@pytest.mark.parametrize("name", ["mixed", "lj13"])
+@given(seed=st.integers(0, 1000))
+@few_seeds
+def test_numbers_stay_and_vectors_turn(name, seed):
+    with precision("float64"):
+        system = make_system(**SYSTEMS[name])
+        slopes = gradients(system)
+        rotation = jnp.asarray(Rotation.random(random_state=seed).as_matrix())
+        shift = jnp.asarray([3.0, -1.0, 2.0])
+        turned = system._replace(positions=system.positions @ rotation.T + shift[None, :])
+        scalars, vectors = seen(system, slopes)
+        again, turned_vectors = seen(turned, slopes @ rotation.T)
+        np.testing.assert_allclose(again, scalars, atol=1e-9)
+        np.testing.assert_allclose(turned_vectors, vectors @ rotation.T, atol=1e-9)
+
+
+@given(seed=st.integers(0, 1000))
+@few_seeds
+def test_the_order_of_atoms_and_the_names_of_elements_mean_nothing(seed):
+    with precision("float64"):
+        system = make_system(**SYSTEMS["mixed"])
+        slopes = gradients(system)
+        order = np.random.default_rng(seed).permutation(len(system.positions))
+        rows = ("positions", "species", "movable", "radii")
+        permuted = system._replace(**{field: getattr(system, field)[order] for field in rows})
+        renamed = permuted._replace(species=jnp.where(permuted.species >= 0, 5 - permuted.species, -1))
+        scalars, vectors = seen(system, slopes)
+        for other in (permuted, renamed):
+            found = seen(other, slopes[:, order])
+            np.testing.assert_allclose(found[0], scalars[:, order], atol=1e-9)
+            np.testing.assert_allclose(found[1], vectors[:, order], atol=1e-9)
+
+
+@given(length=st.floats(0.2, 5.0), energy=st.floats(0.01, 100.0))
+@few_seeds
+def test_units_mean_nothing(length, energy):
+    """A run of the same structure in other units takes the same steps, in those units."""
+    with precision("float64"):
+        config = CONFIGS["equivariant"]
+        optimizer = learn2hop(random(config, 3), config)
+        system = make_system(**SYSTEMS["lj7"])
+
+        def scaled(positions, system):
+            value, forces = lennard_jones(positions / length, system)
+            return energy * value, energy / length * forces
+
+        other = system._replace(
+            positions=length * system.positions,
+            radii=length * system.radii,
+            length_scale=length * system.length_scale,
+            energy_scale=energy * system.energy_scale,
+        )
+        states = [jax.jit(optimizer.init)(KEY, s) for s in (system, other)]
+        (_, plain), (_, units) = run(optimizer, states[0], 20), run(optimizer, states[1], 20, scaled)
+        np.testing.assert_allclose(units.positions / length, plain.positions, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["periodic", "slab"])
+def test_no_centroid_in_periodic_systems(name):
+    system = make_system(**SYSTEMS[name])
+    _, vectors = seen(system, gradients(system))
+    assert not np.asarray(vectors[VECTORS.index("from centroid")]).any()
+
+
+@pytest.mark.parametrize("variant", CONFIGS)
+def test_untrained_networks_stay_finite_and_count(variant):
+    config = CONFIGS[variant]
+    optimizer = learn2hop(random(config, 1), config)
+    for name in ("overlapping", "periodic", "far"):
+        state = jax.jit(optimizer.init)(KEY, make_system(**SYSTEMS[name]), 100.0)
+        state, trajectory = run(optimizer, state)
+        assert np.isfinite(trajectory.positions).all()
+        longest = np.linalg.norm(np.diff(trajectory.positions, axis=0), axis=-1).max()
+        assert longest <= config.maxstep * float(state.system.length_scale) * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("variant", CONFIGS)
+def test_noise_is_the_keys(variant):
+    config = CONFIGS[variant]
+    optimizer = learn2hop(random(config, 1), config)
+    system = make_system(**SYSTEMS["lj13"])
+    first, again, other = (
+        run(optimizer, jax.jit(optimizer.init)(jax.random.PRNGKey(seed), system))[0].positions for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(np.asarray(first) - np.asarray(other)).max() > 1e-3
+
+
+def test_a_minimum_is_reported_each_time_it_is_entered():
+    optimizer = learn2hop()
+    system = make_system(np.full((14, 3), 1e-5))
+    state = jax.jit(optimizer.init)(KEY, system)
+    state, trajectory = run(optimizer, state, 60, quadratic)
+    assert trajectory.events.tolist().count(MINIMUM) == 1
+    away = state._replace(positions=state.positions + 1.0)
+    _, trajectory = run(optimizer, away, 2040, quadratic)
+    assert trajectory.events.tolist().count(MINIMUM) == 1
+
+
+def test_frames_are_rotations_in_all_directions():
+    with precision("float64"):
+        frames = np.stack([_random_rotation(key, jnp.float64) for key in jax.random.split(KEY, 400)])
+        np.testing.assert_allclose(
+            frames @ frames.transpose(0, 2, 1), np.broadcast_to(np.eye(3), (400, 3, 3)), atol=1e-9
+        )
+        assert np.linalg.det(frames) == pytest.approx(1.0)
+        assert np.abs(frames.mean(axis=0)).max() < 0.12
+
+
+@pytest.mark.parametrize("variant", CONFIGS)
+@pytest.mark.parametrize("start", LEARNED["learn2hop"].starts)
+def test_shapes_are_those_of_the_table(variant, start):
+    config = Learn2HopConfig(variant=variant, hidden=[8, 4])
+    params = LEARNED["learn2hop"].starts[start](config, 0)
+    expected = LEARNED["learn2hop"].shapes(config)
+    assert {name: {key: value.shape for key, value in part.items()} for name, part in params.items()} == expected
+
+
+def test_unknown_variant():
+    with pytest.raises(ValueError, match="variant is 'spherical'; give one of equivariant, cartesian"):
+        Learn2HopConfig(variant="spherical")
