@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ase_learnedopt.metatrain.config_file import parse_config
+from ase_learnedopt.metatrain.sharding import shard_members, use_cores
 from ase_learnedopt.metatrain.tasks import FAMILIES, draw_batch
 from ase_learnedopt.metatrain.trainer import Trainer
 from ase_learnedopt.optimizers.learned import LEARNED
@@ -32,6 +33,7 @@ def main() -> None:
     parser.add_argument("--budget", type=int, default=512, help="evaluations of a run (default 512)")
     parser.add_argument("--repeats", type=int, default=4, help="measurements, of which the best counts (default 4)")
     arguments = parser.parse_args()
+    use_cores(arguments.members)
     device = jax.devices()[0].device_kind
     print(
         f"{arguments.task}, {arguments.members} x {arguments.starts} walkers, {device}, "
@@ -52,6 +54,12 @@ def _task(arguments):
     return task, draw_batch(task, jax.random.split(jax.random.PRNGKey(0), arguments.members * arguments.starts))
 
 
+def _as_members(tree, arguments):
+    """Returns arrays `[n_members, n_starts, ..]`, the members spread over all devices."""
+    shape = arguments.members, arguments.starts
+    return shard_members(jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), tree))
+
+
 def _best(once, repeats: int) -> float:
     """Returns the highest rate of several, the first of which compiles."""
     rates = []
@@ -64,19 +72,19 @@ def _best(once, repeats: int) -> float:
 
 def _potential(arguments) -> float:
     task, systems = _task(arguments)
-    steps = arguments.budget
+    steps, systems = arguments.budget, _as_members(systems, arguments)
 
     @jax.jit
-    def descend(positions):
+    def descend(systems):
         def step(_, positions):
-            _, forces = jax.vmap(task.potential)(positions, systems)
+            _, forces = jax.vmap(jax.vmap(task.potential))(positions, systems)
             return positions + 1e-6 * jnp.clip(forces, -1.0, 1.0)
 
-        return jax.lax.fori_loop(0, steps, step, positions)
+        return jax.lax.fori_loop(0, steps, step, systems.positions)
 
     def once():
-        jax.block_until_ready(descend(systems.positions))
-        return steps * len(systems.positions)
+        jax.block_until_ready(descend(systems))
+        return steps * arguments.members * arguments.starts
 
     return _best(once, arguments.repeats)
 
@@ -87,11 +95,19 @@ def _rollout(name: str, arguments) -> float:
     config = entry.config()
     optimizer = entry.build(next(iter(entry.starts.values()))(config, 0), config)
     keys = jax.random.split(jax.random.PRNGKey(1), len(systems.positions))
+    keys, systems = _as_members((keys, systems), arguments)
+
+    @jax.jit
+    def roll(keys, systems):
+        def of_member(keys, systems):
+            state = start(optimizer, keys, systems, jnp.float32(arguments.budget))
+            n_windows = arguments.budget // 8
+            return rollout(optimizer, task.potential, state, jnp.int32(2**30), -np.inf, n_windows=n_windows)[0]
+
+        return jax.vmap(of_member)(keys, systems).n_evaluations
 
     def once():
-        state = start(optimizer, keys, systems, jnp.float32(arguments.budget))
-        state, _ = rollout(optimizer, task.potential, state, jnp.int32(2**30), -np.inf, n_windows=arguments.budget // 8)
-        return int(jnp.sum(state.n_evaluations))
+        return int(jnp.sum(roll(keys, systems)))
 
     return _best(once, arguments.repeats)
 

@@ -5,7 +5,7 @@ import sys
 import time
 from typing import Any
 
-from .common import add_command, positive
+from .common import add_command, positive, positive_int
 
 EXAMPLE = "ase-learnedopt train run config.toml --out training --minutes 60"
 
@@ -13,11 +13,17 @@ EXAMPLE = "ase-learnedopt train run config.toml --out training --minutes 60"
 def add_train(commands: Any) -> None:
     """Adds the command and its actions."""
     command = add_command(commands, "train", "meta-train an optimizer on families of tasks", EXAMPLE)
-    command.add_argument("--print-config", action="store_true", help="print a config with every setting, and exit")
+    command.add_argument(
+        "--print-config",
+        nargs="?",
+        const="",
+        metavar="NAME",
+        help="print every setting with its meaning, and exit: the defaults, or those of a recipe or file",
+    )
     command.set_defaults(run=_print_config)
     actions = command.add_subparsers(metavar="ACTION")
     run = add_command(actions, "run", "train, or go on training", EXAMPLE)
-    run.add_argument("config", help="settings in TOML, see `train --print-config`")
+    run.add_argument("config", help="name of a recipe, or a file of settings in TOML, see `train --print-config`")
     run.add_argument("--out", required=True, metavar="FOLDER", help="where the run is kept")
     run.add_argument("--minutes", type=positive, metavar="M", help="stop after so long; --resume goes on")
     run.add_argument("--resume", action="store_true", help="go on with the run in the folder")
@@ -26,6 +32,9 @@ def add_train(commands: Any) -> None:
         nargs=3,
         metavar=("HOST:PORT", "N", "K"),
         help="this is process K of N, from 0; the first one listens at HOST:PORT",
+    )
+    run.add_argument(
+        "--cores", type=positive_int, metavar="C", help="cores of the processor to use (default all of them)"
     )
     run.add_argument("--quiet", action="store_true", help="no progress")
     run.set_defaults(run=_run)
@@ -41,19 +50,21 @@ def add_train(commands: Any) -> None:
 
 
 def _print_config(arguments: argparse.Namespace) -> int:
-    if not arguments.print_config:
+    if arguments.print_config is None:
         raise ValueError("say what to do: train run, plot, export, or --print-config")
-    from ..metatrain.config_file import print_config
+    from ..metatrain.config_file import load_config, print_config
 
-    print(print_config(), end="")
+    print(print_config(load_config(arguments.print_config) if arguments.print_config else None), end="")
     return 0
 
 
 def _run(arguments: argparse.Namespace) -> int:
     from ..metatrain.config_file import load_config
     from ..metatrain.driver import train
+    from ..metatrain.sharding import use_cores
 
     config = load_config(arguments.config)
+    use_cores(config.rollout.micro_batch or config.strategy.members, arguments.cores)
     if arguments.distributed:
         from ..metatrain.sharding import join
 
@@ -91,6 +102,7 @@ class _Show:
 
     def __init__(self, steps: int, quiet: bool):
         self._quiet, self._bar, self._steps, self._told = quiet, None, steps, 0.0
+        self._first: tuple[int, float] | None = None  # a step and when it was done
         if not quiet and sys.stderr.isatty():
             try:
                 from tqdm import tqdm
@@ -110,8 +122,19 @@ class _Show:
             self._bar.set_postfix_str(text, refresh=False)
             self._bar.update(metrics["step"] - self._bar.n)
         elif time.monotonic() - self._told > self.INTERVAL:
-            print(f"step {metrics['step']}/{self._steps} {text}", file=sys.stderr, flush=True)
+            print(
+                f"step {metrics['step']}/{self._steps} {text}{self._left(metrics['step'])}", file=sys.stderr, flush=True
+            )
             self._told = time.monotonic()
+
+    def _left(self, step: int) -> str:
+        """Returns how long the rest will take at the pace so far, but for the first step, which compiles."""
+        now = time.monotonic()
+        if self._first is None:
+            self._first = step, now
+            return ""
+        seconds = (now - self._first[1]) / (step - self._first[0]) * (self._steps - step)
+        return f", {seconds / 60:.0f} min left"
 
     def close(self) -> None:
         """Ends the bar."""

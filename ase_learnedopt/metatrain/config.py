@@ -51,9 +51,7 @@ class Loss:
     """Says what is lowered."""
 
     kind: str = _setting("checkpoints", f"one of {', '.join(META_LOSSES)}")
-    clip: float = _setting(
-        LARGEST, "largest loss of a run: energy in units of its task, above one its logarithm plus one"
-    )
+    clip: float = _setting(LARGEST, "largest loss of a run; 1 is one unit of its task above the lowest energy")
     unit: str = _setting("policy", "of a task: policy, what it reaches early at the start, or relaxation, by L-BFGS")
 
 

@@ -4,6 +4,8 @@ import difflib
 import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import MISSING, Field, asdict, fields, is_dataclass
+from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +16,35 @@ from .strategies import STRATEGIES
 from .tasks import FAMILIES
 
 
-def load_config(path: str | Path) -> TrainConfig:
-    """Reads a config; what it does not say keeps its default.
+def load_config(name_or_path: str | Path) -> TrainConfig:
+    """Reads a shipped recipe by name, or a config by path; what it does not say keeps its default.
 
     Raises:
       ValueError: no such file, no TOML, an unknown setting, or an impossible value.
     """
-    path = Path(path)
+    path = Path(name_or_path)
+    file: Any = path
     if not path.is_file():
-        raise ValueError(f"there is no config {path}: `ase-learnedopt train --print-config` prints one to begin with")
+        if str(name_or_path) not in list_recipes():
+            raise ValueError(
+                f"there is no config {path}: `ase-learnedopt train --print-config` prints one to begin with; "
+                f"recipes are {', '.join(list_recipes())}"
+            )
+        file = _recipes() / f"{name_or_path}.toml"
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
+        found = tomllib.loads(file.read_text(encoding="utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise ValueError(f"{path} is not TOML: {error}") from error
     return parse_config(found, str(path))
+
+
+def list_recipes() -> list[str]:
+    """Returns the names of the configs that the package ships."""
+    return sorted(item.name.removesuffix(".toml") for item in _recipes().iterdir() if item.name.endswith(".toml"))
+
+
+def _recipes() -> Traversable:
+    return resources.files("ase_learnedopt.metatrain.recipes")
 
 
 def parse_config(found: Mapping[str, Any], where: str = "config") -> TrainConfig:

@@ -1,7 +1,7 @@
 """What meta-training lowers: how far above the lowest known energy a run was, and when. Layer 2.
 
 All losses are numbers without unit: energies above the task's reference, over the task's energy scale and over its
-`spread`, what is usual on the task; beyond one spread they grow with the logarithm. They are clipped and never NaN.
+`spread`, what is usual on the task, on a logarithmic scale. They are clipped and never NaN.
 """
 
 from collections.abc import Callable
@@ -92,8 +92,10 @@ META_LOSSES: dict[str, Callable] = {
     "checkpoints": over_checkpoints,
     "success": success,
 }
-LARGEST = 10.0
-"""Default clip of a loss: eight thousand spreads above the reference."""
+LARGEST = 5.0
+"""Default clip of a loss, a million spreads above the reference."""
+NEAR = 0.003
+"""Spreads above the reference from which on the logarithm counts; below, the excess itself."""
 
 
 def evaluate(kind: str, trace: Trace, last_energy, goal: Goal, marks, clip: float = LARGEST) -> Outcome:
@@ -119,9 +121,13 @@ def evaluate(kind: str, trace: Trace, last_energy, goal: Goal, marks, clip: floa
 
 
 def _in_spreads(energy, goal: Goal):
-    """Returns the excess in spreads; above one its logarithm plus one, so that far away down is still better."""
+    """Returns a number that is 0 at the reference, 1 at one spread above it, and grows with the logarithm around that.
+
+    So far away down is still better, and the last step to the reference is worth as much as the way to its
+    neighbours: what counts in the end is who finds it.
+    """
     excess = (energy - goal.reference) / (goal.energy_scale * goal.spread)
-    return jnp.where(excess > 1.0, 1.0 + jnp.log(jnp.maximum(excess, 1.0)), excess)
+    return jnp.sign(excess) * jnp.log1p(jnp.abs(excess) / NEAR) / np.log1p(1.0 / NEAR).astype(np.float32)
 
 
 def _clip(loss, clip: float):

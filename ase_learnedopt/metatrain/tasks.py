@@ -59,13 +59,18 @@ def draw_start(system: System, key) -> System:
     return system._replace(positions=random_start(key, system))
 
 
+def rows_for(n_atoms: int) -> int:
+    """Returns the rows that a system is padded to: few sizes to compile, few pairs of nothing to work out."""
+    return bucket(n_atoms) if n_atoms <= 16 else 8 * -(-n_atoms // 8)
+
+
 def draw_batch(task: Task, keys, rows: int | None = None) -> System:
-    """Draws systems, padded to the bucket of their size so that few sizes are compiled.
+    """Draws systems, padded so that few sizes are compiled.
 
     Args:
       task: what to draw.
       keys: `[n_walkers, 2]` uint32.
-      rows: of the padded systems; None: the next bucket.
+      rows: of the padded systems; None: see `rows_for`.
 
     Returns:
       A `System` whose arrays have a leading axis `[n_walkers]`.
@@ -73,7 +78,7 @@ def draw_batch(task: Task, keys, rows: int | None = None) -> System:
     Raises:
       ValueError: there are fewer rows than atoms.
     """
-    rows = bucket(task.n_atoms) if rows is None else rows
+    rows = rows_for(task.n_atoms) if rows is None else rows
     if rows < task.n_atoms:
         raise ValueError(f"{task.name} has {task.n_atoms} atoms, more than rows={rows}")
     return _draw_batch(task, rows, keys)

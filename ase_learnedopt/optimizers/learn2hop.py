@@ -7,6 +7,7 @@ on vectors that turn with the structure; `cartesian`, the paper's kind, reads an
 random for each run.
 """
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -115,25 +116,27 @@ def learn2hop(params: dict | None = None, config: Learn2HopConfig | None = None)
 
 def param_shapes(config: Learn2HopConfig) -> dict[str, dict[str, tuple[int, ...]]]:
     """Returns the shape of every array of the network, layer by layer."""
-    n_inputs, n_outputs = len(SCALARS), len(VECTORS) + 1
+    n_inputs, n_outputs = len(SCALARS), len(VECTORS) + 2
     if config.variant == "cartesian":
-        n_inputs, n_outputs = n_inputs + 3 * len(VECTORS), 4
+        n_inputs, n_outputs = n_inputs + 3 * len(VECTORS), 5
     widths = (n_inputs, *config.hidden, n_outputs)
     names = [*(f"layer{k}" for k in range(len(config.hidden))), "output"]
     return {name: {"weights": (widths[k], widths[k + 1]), "bias": (widths[k + 1],)} for k, name in enumerate(names)}
 
 
 def random(config: Learn2HopConfig, seed: int = 0) -> dict:
-    """Draws parameters, LeCun-normal in every layer, with biases of zero."""
+    """Draws parameters, LeCun-normal in every layer, with biases of zero but for the noise, which is small at first."""
     shapes = param_shapes(config)
     keys = jax.random.split(jax.random.PRNGKey(seed), len(shapes))
-    return {
+    params = {
         name: {
             "weights": jax.random.normal(key, layer["weights"]) / float(layer["weights"][0]) ** 0.5,
             "bias": jnp.zeros(layer["bias"]),
         }
         for key, (name, layer) in zip(keys, shapes.items(), strict=True)
     }
+    params["output"]["bias"] = params["output"]["bias"].at[-1].set(-1.0)
+    return params
 
 
 def descent(config: Learn2HopConfig, seed: int = 0) -> dict:
@@ -145,10 +148,11 @@ def descent(config: Learn2HopConfig, seed: int = 0) -> dict:
     if config.variant == "cartesian":
         return params
     weights, bias = params["output"]["weights"], params["output"]["bias"]
-    return params | {"output": {"weights": jnp.zeros_like(weights), "bias": bias.at[0].set(-0.4)}}
+    bias = bias.at[0].set(-0.4).at[-1].set(LOG_MAGNITUDES[0])
+    return params | {"output": {"weights": jnp.zeros_like(weights), "bias": bias}}
 
 
-def _think(params, config, frame, scalars, vectors):
+def _think(params, config, frame, scalars, vectors, noise):
     """Returns the move `[n_atoms, 3]` that the network writes, in units of `config.step`."""
     n, dtype = scalars.shape[1], scalars.dtype
     cartesian = config.variant == "cartesian"
@@ -158,10 +162,12 @@ def _think(params, config, frame, scalars, vectors):
     for k in range(len(config.hidden)):
         inputs = jnp.tanh(_layer(params[f"layer{k}"], inputs, dtype))
     outputs = _layer(params["output"], inputs, dtype)
-    magnitude = jnp.exp(jnp.clip(3.0 * outputs[-1], *LOG_MAGNITUDES))[:, None]
+    magnitude, shaking = jnp.exp(jnp.clip(3.0 * outputs[-2:], *LOG_MAGNITUDES))[:, :, None]
+    # An amplitude and not a factor: members that are perturbed must be able to stay at a minimum, too.
+    shaken = (shaking - math.exp(LOG_MAGNITUDES[0])) * noise
     if cartesian:
-        return magnitude * (outputs[:-1].T @ frame.T)
-    return magnitude * jnp.sum(outputs[:-1, :, None] * vectors, axis=0)
+        return magnitude * (outputs[:-2].T @ frame.T) + shaken
+    return magnitude * jnp.sum(outputs[:-2, :, None] * vectors, axis=0) + shaken
 
 
 def _layer(layer, inputs, dtype):

@@ -22,6 +22,9 @@ TIME_SCALES = (10.0, 100.0, 1000.0)
 """Evaluations; the network reads tanh of the time over each."""
 LARGEST_GRADIENT = 30.0
 """Energy scales per length scale, per atom: one collision must not fill the moments for hundreds of steps."""
+SOFT = 0.3
+"""Energy scales per length scale: vectors are normalised above it, and below it shrink with the gradient, so that
+steps of fixed factors end at the minimum."""
 
 VECTORS = (
     "gradient",
@@ -30,7 +33,6 @@ VECTORS = (
     "last move",
     "from centroid",
     "towards neighbours",
-    "noise",
 )
 SCALARS = (
     "log gradient",
@@ -101,7 +103,7 @@ def read(key, positions, system: System, slope, moments: Moments, progress: Prog
       progress: of the run.
 
     Returns:
-      Scalars `[len(SCALARS), n_atoms]` and vectors `[len(VECTORS), n_atoms, 3]`.
+      Scalars `[len(SCALARS), n_atoms]`, vectors `[len(VECTORS), n_atoms, 3]`, and normal noise `[n_atoms, 3]`.
     """
     n, dtype = slope.shape[0], slope.dtype
     (noise,) = uniforms(key, dtype, (n, 4))  # one block, so that padding changes nothing for the atoms
@@ -115,9 +117,10 @@ def read(key, positions, system: System, slope, moments: Moments, progress: Prog
     sizes = jnp.sqrt(jnp.sum(moving * moving, axis=-1) + 1e-20)
     cosines = jnp.sum(moving[jnp.array([2, 4])] * slope[None], axis=-1) / (sizes[jnp.array([2, 4])] * sizes[:1])
     n_movable = jnp.maximum(jnp.sum(system.movable.astype(dtype)), 1.0)
+    everyone = jnp.sqrt(jnp.sum(slope * slope) / n_movable)
     everywhere = jnp.stack(
         [
-            jnp.log(jnp.sqrt(jnp.sum(slope * slope) / n_movable) + 1e-4) / 5.0,
+            jnp.log(everyone + 1e-4) / 2.5,
             progress.used,
             *(jnp.tanh(progress.n_evaluations / scale) for scale in TIME_SCALES),
             squash(progress.above_best) / 3.0,
@@ -127,20 +130,18 @@ def read(key, positions, system: System, slope, moments: Moments, progress: Prog
         ]
     )
     scalars = [
-        jnp.log(jnp.concatenate([sizes[:-1], rms]) + 1e-4) / 5.0,
+        jnp.log(jnp.concatenate([sizes[:-1], rms]) + 1e-4) / 2.5,
         cosines,
         around,
         jnp.broadcast_to(everywhere[:, None], (len(everywhere), n)),
         2.0 * noise[None, :, 3] - 1.0,
     ]
-    lengths = jnp.stack([jnp.maximum(10.0, sizes[0]), sizes[0] + 1e-3, *([rms[0] + 1e-3] * 3), sizes[-1] + 1e-4])
+    lengths = [jnp.maximum(10.0, sizes[0]), sizes[0] + SOFT, *([rms[0] + SOFT] * 3), jnp.maximum(1.0, 10.0 * sizes[-1])]
     vectors = [
-        jnp.concatenate([slope[None], moving]) / lengths[:, :, None],
-        _from_centroid(positions, system)[None],
-        inwards,
-        to_normal(noise[None, :, :3]),
+        jnp.concatenate([slope[None], moving[:-1], 10.0 * moving[-1:]]) / jnp.stack(lengths)[:, :, None],
+        everyone / (everyone + SOFT) * jnp.concatenate([_from_centroid(positions, system)[None], inwards]),
     ]
-    return jnp.concatenate(scalars), jnp.concatenate(vectors)
+    return jnp.concatenate(scalars), jnp.concatenate(vectors), to_normal(noise[:, :3])
 
 
 def _from_centroid(positions, system: System):

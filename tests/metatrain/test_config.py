@@ -6,7 +6,8 @@ from dataclasses import replace
 import pytest
 
 from ase_learnedopt.metatrain.config import Curriculum, Rollout, TrainConfig
-from ase_learnedopt.metatrain.config_file import load_config, parse_config, print_config
+from ase_learnedopt.metatrain.config_file import list_recipes, load_config, parse_config, print_config
+from ase_learnedopt.metatrain.task_table import make_tasks
 
 
 def test_what_is_printed_is_the_default():
@@ -67,3 +68,18 @@ def test_bad_files(tmp_path):
     path.write_text("seed = [")
     with pytest.raises(ValueError, match=r"broken\.toml is not TOML"):
         load_config(path)
+
+
+@pytest.mark.parametrize("name", list_recipes())
+def test_recipes_can_be_trained_and_printed(name, tmp_path):
+    config = load_config(name)
+    assert config != TrainConfig()
+    assert make_tasks(config.families)
+    path = tmp_path / "copy.toml"
+    path.write_text(print_config(config))
+    assert load_config(path) == config
+
+
+def test_unknown_recipe():
+    with pytest.raises(ValueError, match=r"recipes are .*learn2hop_lj13"):
+        load_config("learn2hop_lj14")

@@ -126,6 +126,9 @@ def test_weights_of_a_run_can_be_used(whole, tmp_path):
     assert card["result"] != card["chosen_by"]  # starts that nothing was chosen on
     assert card["training"]["rollout"]["budget"] == 60
     assert card["tasks"] == ["lj5"]
+    assert card["budget"]["judging"] == sum(
+        row["tasks"]["lj5"]["evaluations"] for row in lines(whole[0] / "evaluation.jsonl")
+    )
     expected = Trainer(CONFIG).parameters.to_numpy(whole[1].vector)
     for name, head in params.items():
         for key, value in head.items():
@@ -155,6 +158,8 @@ def test_command(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["train", "--print-config"]) == 0
     assert load_config_text(capsys.readouterr().out, tmp_path) == TrainConfig()
+    assert main(["train", "--print-config", "learn2hop_lj13"]) == 0
+    assert load_config_text(capsys.readouterr().out, tmp_path) == load_config("learn2hop_lj13")
     Path("run.toml").write_text(print_config(replace(CONFIG, steps=2)))
     assert main(["train", "run", "run.toml", "--out", "run"]) == 0
     out = capsys.readouterr().out

@@ -7,10 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ase_learnedopt.metatrain.meta_loss import LARGEST, META_LOSSES, WIDTH, Goal, best_at, checkpoints, evaluate
+from ase_learnedopt.metatrain.meta_loss import LARGEST, META_LOSSES, NEAR, WIDTH, Goal, best_at, checkpoints, evaluate
 from ase_learnedopt.rollout import Trace
 
 GOAL = Goal(jnp.float32(-10.0), jnp.float32(2.0), jnp.float32(4.0))
+
+
+def scaled(spreads):
+    """Returns the loss of so many spreads above the reference."""
+    return np.sign(spreads) * np.log1p(np.abs(spreads) / NEAR) / np.log1p(1 / NEAR)
 
 
 def trace(energies, counts=None):
@@ -34,13 +39,12 @@ def test_best_at_counts_evaluations_and_not_windows():
 
 def test_values_by_hand():
     energies = [[6.0], [-2.0], [-2.0], [-6.0]]  # 16, 8, 8 and 4 eV above: 2, 1, 1 and 1/2 spreads
-    assert losses("minimum", energies).loss == pytest.approx([0.5])
+    assert losses("minimum", energies).loss == pytest.approx([scaled(0.5)])
     assert losses("final", energies, last=-2.0).loss == pytest.approx([1.0])
     assert losses("minimum", energies).excess == pytest.approx([2.0])
     marks = checkpoints(32)
     at = np.array([np.inf if m < 8 else 2.0 if m < 16 else 1.0 if m < 32 else 0.5 for m in marks])
-    far = np.where(at > 1, 1 + np.log(at), at)  # beyond one spread the logarithm counts
-    assert losses("checkpoints", energies).loss == pytest.approx([np.mean(np.minimum(far, LARGEST))])
+    assert losses("checkpoints", energies).loss == pytest.approx([np.mean(np.minimum(scaled(at), LARGEST))])
     failure = [1.0 - np.exp(-4.0 * x / WIDTH) for x in at]
     assert losses("success", energies).loss == pytest.approx([np.mean(failure)])
 
@@ -81,7 +85,7 @@ def test_every_loss_is_bounded(energies):
 
 
 def test_a_lower_energy_than_known_counts():
-    assert float(losses("minimum", [[-14.0]]).loss[0]) == pytest.approx(-0.5)
+    assert float(losses("minimum", [[-14.0]]).loss[0]) == pytest.approx(scaled(-0.5))
 
 
 def test_checkpoints_end_with_the_budget():
@@ -95,7 +99,7 @@ def test_checkpoints_end_with_the_budget():
 @pytest.mark.parametrize("kind", [kind for kind in META_LOSSES if kind != "success"])
 def test_further_down_is_better_even_far_away(kind):
     far, farther = (float(losses(kind, [[e]] * 3, last=e).loss[0]) for e in (1e3, 2e3))
-    assert farther - far == pytest.approx(np.log(2.0), rel=0.02) or kind == "checkpoints"
+    assert farther - far == pytest.approx(np.log(2.0) / np.log1p(1 / NEAR), rel=0.02) or kind == "checkpoints"
     assert far < farther < LARGEST
 
 

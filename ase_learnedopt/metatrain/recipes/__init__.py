@@ -1,0 +1,1 @@
+"""Configs of training that the package ships: `ase-learnedopt train run NAME` makes the weights anew."""
