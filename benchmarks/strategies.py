@@ -21,7 +21,7 @@ from ase_learnedopt.metatrain.strategies import STRATEGIES
 
 SEEDS = (1, 2, 3)
 SHARED = {
-    "steps": 100,
+    "steps": 70,
     "evaluation": {"every": 5, "starts": 64},
     "strategy": {"members": 32, "perturbation": 0.05, "learning_rate": 0.02, "final_learning_rate": 0.02},
 }
@@ -29,14 +29,14 @@ TASKS = {
     "network from random weights, LJ13": {
         "optimizer": {"name": "learn2hop", "start": "random"},
         "rollout": {"budget": 500, "starts": 8},
-        "loss": {"unit": "relaxation"},
+        "loss": {"kind": "minimum", "unit": "relaxation"},
         "families": [{"family": "lennard_jones", "sizes": [13]}],
     },
     "heads of LearnedHop, LJ19": {
         "optimizer": {"name": "learned_hop", "heads": ["step", "hop"]},
         "rollout": {"budget": 500, "starts": 8},
         "families": [{"family": "lennard_jones", "sizes": [19]}],
-        "steps": 60,
+        "steps": 40,
     },
 }
 UNROLLS = {"persistent_es": 4}
