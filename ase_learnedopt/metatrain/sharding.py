@@ -4,6 +4,7 @@ Every process draws the same population and starts, runs its devices' share of t
 all of them take the same step and nothing else needs to be sent.
 """
 
+import contextlib
 import os
 from typing import Any
 
@@ -27,20 +28,21 @@ def join(coordinator: str, n_processes: int, process: int) -> None:
 def use_cores(n_members: int, n_cores: int | None = None) -> int:
     """Makes jax see as many devices on the processor as cores, since one device hardly uses a second core.
 
-    Call it before anything is computed. A GPU, where jax sees one, is used all the same.
+    Call it before anything is computed; later it changes nothing. A GPU, where jax sees one, is used all the same.
 
     Args:
       n_members: that a population or its micro-batch is made of; it must be a multiple of the devices.
       n_cores: to use at most; None: all that this process may use.
 
     Returns:
-      The number of devices.
+      The number of devices that jax sees.
     """
     if n_cores is None:
         n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     n_devices = max(n for n in range(1, n_cores + 1) if n_members % n == 0)
-    jax.config.update("jax_num_cpu_devices", n_devices)
-    return n_devices
+    with contextlib.suppress(RuntimeError):  # jax is at work already, in a script or a notebook, and keeps what it has
+        jax.config.update("jax_num_cpu_devices", n_devices)
+    return len(jax.devices())
 
 
 def shard_members(population: Any) -> Any:

@@ -21,7 +21,7 @@ if len(sys.argv) > 1:
 from ase_learnedopt.metatrain.config import Rollout, Strategy, TrainConfig
 from ase_learnedopt.metatrain.trainer import Trainer
 import numpy as np
-config = TrainConfig(steps=3, rollout=Rollout(budget=60, starts=2), strategy=Strategy(members=4, perturbation=0.1),
+config = TrainConfig(steps=3, rollout=Rollout(budget=24, starts=2), strategy=Strategy(members=4, perturbation=0.1),
                      families=[{"family": "lennard_jones", "sizes": [6]}])
 trainer = Trainer(config)
 state = trainer.begin()
