@@ -61,14 +61,13 @@ def _print_config(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     from ..metatrain.config_file import load_config
     from ..metatrain.driver import train
-    from ..metatrain.sharding import use_cores
+    from ..metatrain.sharding import join, use_cores
 
     config = load_config(arguments.config)
-    use_cores(config.rollout.micro_batch or config.strategy.members, arguments.cores)
+    coordinator, n_processes, process = arguments.distributed or ("", 1, 0)
+    n_members = config.rollout.micro_batch or config.strategy.members
+    use_cores(max(n_members // int(n_processes), 1), arguments.cores)
     if arguments.distributed:
-        from ..metatrain.sharding import join
-
-        coordinator, n_processes, process = arguments.distributed
         join(coordinator, int(n_processes), int(process))
     show = _Show(config.steps, arguments.quiet)
     try:

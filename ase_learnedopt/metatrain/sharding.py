@@ -25,24 +25,20 @@ def join(coordinator: str, n_processes: int, process: int) -> None:
     jax.distributed.initialize(coordinator, n_processes, process)
 
 
-def use_cores(n_members: int, n_cores: int | None = None) -> int:
+def use_cores(n_members: int, n_cores: int | None = None) -> None:
     """Makes jax see as many devices on the processor as cores, since one device hardly uses a second core.
 
     Call it before anything is computed; later it changes nothing. A GPU, where jax sees one, is used all the same.
 
     Args:
-      n_members: that a population or its micro-batch is made of; it must be a multiple of the devices.
+      n_members: that this process runs at once; they must be a multiple of the devices.
       n_cores: to use at most; None: all that this process may use.
-
-    Returns:
-      The number of devices that jax sees.
     """
     if n_cores is None:
         n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     n_devices = max(n for n in range(1, n_cores + 1) if n_members % n == 0)
     with contextlib.suppress(RuntimeError):  # jax is at work already, in a script or a notebook, and keeps what it has
         jax.config.update("jax_num_cpu_devices", n_devices)
-    return len(jax.devices())
 
 
 def shard_members(population: Any) -> Any:
