@@ -15,8 +15,9 @@ ROOT = Path(__file__).parents[2]
 CODE = """
 import json, sys
 import jax
-from ase_learnedopt.metatrain.sharding import join
+from ase_learnedopt.metatrain.sharding import join, use_cores
 if len(sys.argv) > 1:
+    use_cores(2, 1)  # as the command does: joining must still be possible
     join(sys.argv[1], 2, int(sys.argv[2]))
 from ase_learnedopt.metatrain.config import Rollout, Strategy, TrainConfig
 from ase_learnedopt.metatrain.trainer import Trainer
@@ -34,8 +35,9 @@ print(json.dumps(found))
 
 
 def start(devices=1, arguments=()):
-    flags = f"--xla_force_host_platform_device_count={devices}"
-    environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu"}
+    environment = {**os.environ, "JAX_PLATFORMS": "cpu"}
+    if not arguments:
+        environment["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={devices}"
     command = [sys.executable, "-c", CODE, *arguments]
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
 
