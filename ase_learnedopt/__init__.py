@@ -7,10 +7,12 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
 _HOME = {
+    "Learn2Hop": ".adapter",
     "LearnedHop": ".adapter",
     "LearnedOptimizer": ".adapter",
     "Gupta": ".adapter.calculators",
     "StillingerWeber": ".adapter.calculators",
+    "learn2hop": ".optimizers.learn2hop",
     "learned_hop": ".optimizers.learned_hop",
     "load_weights": ".weights_io",
 }

@@ -13,6 +13,7 @@ import fcntl
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 
 from ase_learnedopt.metatrain.config_file import parse_config
@@ -112,6 +113,9 @@ def main() -> None:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     done = (folder / "checkpoint.npz").exists()
                     best = train(config_of(task, strategy, seed), folder, resume=done)
+                    if len(_lines(folder / "metrics.jsonl")) < config_of(task, strategy, seed).steps:
+                        return  # stopped by Ctrl-C or SIGTERM, with a checkpoint
+                    jax.clear_caches()  # each run compiles its own programs; kept, they fill gigabytes
                     print(folder.name, best and f"best after step {best.step}: {best.score:.3f}", flush=True)
 
 

@@ -5,12 +5,14 @@
 
 Three figures for each optimizer, on equally many walkers: `potential`, energy and forces alone; `rollout`, the
 optimizer with one set of parameters on them; `training`, whole outer steps of a population, with a set of its own for
-each member, strategy, losses and all. Each is the best of several, after one that compiles.
+each member, strategy, losses and all. Measured in turn, after a round that compiles, so that a machine that slows down
+slows all three; medians of the rounds.
 """
 
 import argparse
 import os
 import time
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -31,7 +33,7 @@ def main() -> None:
     parser.add_argument("--members", type=int, default=48, help="of the population (default 48)")
     parser.add_argument("--starts", type=int, default=16, help="of each member (default 16)")
     parser.add_argument("--budget", type=int, default=512, help="evaluations of a run (default 512)")
-    parser.add_argument("--repeats", type=int, default=4, help="measurements, of which the best counts (default 4)")
+    parser.add_argument("--repeats", type=int, default=4, help="rounds (default 4)")
     arguments = parser.parse_args()
     use_cores(arguments.members)
     device = jax.devices()[0].device_kind
@@ -41,8 +43,15 @@ def main() -> None:
     )
     print(f"{'optimizer':<14}{'potential':>12}{'rollout':>12}{'training':>12}  FE/s, overhead of training over rollout")
     for name in LEARNED:
-        bare, rolled, trained = _potential(arguments), _rollout(name, arguments), _training(name, arguments)
-        print(f"{name:<14}{bare:12,.0f}{rolled:12,.0f}{trained:12,.0f}  {rolled / trained - 1:+.0%}", flush=True)
+        measured = _potential(arguments), _rollout(name, arguments), _training(name, arguments)
+        rates = np.array([[_rate(once) for once in measured] for _ in range(arguments.repeats + 1)][1:])
+        bare, rolled, trained = np.median(rates, axis=0)
+        overhead = 100 * (rates[:, 1] / rates[:, 2] - 1)
+        print(
+            f"{name:<14}{bare:12,.0f}{rolled:12,.0f}{trained:12,.0f}  {np.median(overhead):+.0f} % "
+            f"({overhead.min():+.0f} to {overhead.max():+.0f})",
+            flush=True,
+        )
 
 
 def _n_cores() -> int:
@@ -60,17 +69,13 @@ def _as_members(tree, arguments):
     return shard_members(jax.tree.map(lambda leaf: leaf.reshape(*shape, *leaf.shape[1:]), tree))
 
 
-def _best(once, repeats: int) -> float:
-    """Returns the highest rate of several, the first of which compiles."""
-    rates = []
-    for _ in range(repeats + 1):
-        begin = time.perf_counter()
-        spent = once()
-        rates.append(spent / (time.perf_counter() - begin))
-    return max(rates[1:])
+def _rate(once: Callable[[], int]) -> float:
+    """Returns the evaluations per second of a call that returns how many it made."""
+    begin = time.perf_counter()
+    return once() / (time.perf_counter() - begin)
 
 
-def _potential(arguments) -> float:
+def _potential(arguments) -> Callable[[], int]:
     task, systems = _task(arguments)
     steps, systems = arguments.budget, _as_members(systems, arguments)
 
@@ -86,10 +91,10 @@ def _potential(arguments) -> float:
         jax.block_until_ready(descend(systems))
         return steps * arguments.members * arguments.starts
 
-    return _best(once, arguments.repeats)
+    return once
 
 
-def _rollout(name: str, arguments) -> float:
+def _rollout(name: str, arguments) -> Callable[[], int]:
     task, systems = _task(arguments)
     entry = LEARNED[name]
     config = entry.config()
@@ -109,10 +114,10 @@ def _rollout(name: str, arguments) -> float:
     def once():
         return int(jnp.sum(roll(keys, systems)))
 
-    return _best(once, arguments.repeats)
+    return once
 
 
-def _training(name: str, arguments) -> float:
+def _training(name: str, arguments) -> Callable[[], int]:
     config = parse_config(
         {
             "optimizer": {"name": name},
@@ -131,7 +136,7 @@ def _training(name: str, arguments) -> float:
         jax.block_until_ready(state.strategy)
         return state.evaluations - before
 
-    return _best(once, arguments.repeats)
+    return once
 
 
 if __name__ == "__main__":

@@ -12,6 +12,13 @@ def strict_promotion():
         yield
 
 
+@pytest.fixture(scope="module", autouse=True)
+def fresh_programs():
+    """Drops what a module has compiled: a process that keeps tens of thousands of programs runs out of memory maps."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(params=["float64"])
 def dtype(request):
     """The precision a test runs in: float64 unless parametrized, with `indirect=True`, over others."""

@@ -24,6 +24,7 @@ LAYERS = {
     "adapter": 3,
     "search": 4,
     "bench": 4,
+    "reproduce": 4,
     "cli": 4,
 }
 APART = {("metatrain", "temperature"), ("temperature", "metatrain")}

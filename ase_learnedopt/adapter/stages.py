@@ -15,7 +15,10 @@ from .method import LearnedMethod
 from .minima import Minima
 
 SEARCH, RELAX = "search", "relax"
+LONGEST_HOP = 500
+"""Evaluations without a minimum that count as a hop without a new best: a network may wander, or sit where it is."""
 SAVED = (
+    "last_minimum",
     "stage",
     "search_end",
     "n_hops",
@@ -52,7 +55,7 @@ class Stages:
         self.searches = self._search_policy is not None
         self.stage = SEARCH if self.searches else RELAX
         self.search_end: str | None = None
-        self.n_hops = self.hops_since_best = self.n_evaluations = 0
+        self.n_hops = self.hops_since_best = self.n_evaluations = self.last_minimum = 0
         self.lowest_minimum = self.best_energy = float("inf")
         self.best_x: np.ndarray | None = None
         self._search: LearnedMethod | None = None
@@ -84,9 +87,11 @@ class Stages:
         self._search.update(x, gradient, energy)
         if self._search.event == MINIMUM:
             self.found(x, energy)
+        if self._search.event == MINIMUM or self.n_evaluations - self.last_minimum > LONGEST_HOP:
             better = energy < self.lowest_minimum - 1e-3 * self._scales[1]
             self.hops_since_best = 0 if better else self.hops_since_best + 1
             self.lowest_minimum = min(energy, self.lowest_minimum)
+            self.last_minimum = self.n_evaluations
         self.search_end = self._reason_to_end(room)
         if self.search_end is not None:
             return self._turn_to_relaxation(x, energy, gradient)
@@ -106,7 +111,8 @@ class Stages:
             return "target"
         if limits.patience is not None and self.hops_since_best > limits.patience:
             return "patience"
-        if limits.max_hops is not None and self._search.pending and self.n_hops >= limits.max_hops:
+        at_minimum = self._search.pending or self._search.event == MINIMUM
+        if limits.max_hops is not None and at_minimum and self.n_hops >= limits.max_hops:
             return "max_hops"
         if room.time_is_up:
             return "walltime"

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from ..adapter.learned_hop import load_policy
-from ..optimizers import OPTIMIZERS, basin_hopping, learned_hop, random_restart, two_phase
+from ..optimizers import OPTIMIZERS, basin_hopping, learn2hop, learned_hop, random_restart, two_phase
+from ..optimizers.learned import load_policy
 from ..types import Optimizer
 from ..weights_io import read_card
 from .rivals import RIVALS
@@ -73,6 +73,11 @@ def two_phase_basin_hopping(*, kT=0.8, shake=0.4, swaps=0.0, **settings: Any) ->
 
 def _table() -> dict[str, Method]:
     rows = [Method("learned_hop", learned_hop, weights="learned_hop")]
+    rows += [Method("learn2hop", learn2hop, weights="learn2hop_lj13")]
+    rows += [
+        Method(name, _without_heads(OPTIMIZERS[name], **tuned), settings=tuned)
+        for name, tuned in TUNED_RESTARTS.items()
+    ]
     rows += [Method("basin_hopping", _without_heads(basin_hopping))]
     silicon: dict[str, Any] = {"kT": 0.05, "shake": 0.45, "target_acceptance": None, "neighborhood": 8}
     name, tuned = "two_phase_basin_hopping", TUNED_TWO_PHASE
@@ -126,7 +131,7 @@ def load(name: str, weights: str | None = None) -> tuple[Any, Any, str | None]:
             raise ValueError(f"method {name} reads no weights; leave out --weights {weights}")
         return {}, None, None
     chosen = weights or method.weights
-    params, config = load_policy(chosen)
+    params, config = load_policy(name, chosen)
     return params, config, "none" if chosen == "none" else f"{chosen}@{read_card(chosen)['sha256'][:12]}"
 
 

@@ -33,9 +33,9 @@ def report(directory: str | Path) -> list[Path]:
     plots = draw_all(results)
     blocks = list(report_blocks(results, plots))
     title = f"Benchmark: {folder(results)}"
-    written = [_write(directory / "plots" / name, svg) for name, svg in plots.items()]
-    written.append(_write(directory / "report.md", markdown_page(title, blocks, "plots")))
-    written.append(_write(directory / "report.html", html_page(title, blocks, plots)))
+    written = [write_whole(directory / "plots" / name, svg) for name, svg in plots.items()]
+    written.append(write_whole(directory / "report.md", markdown_page(title, blocks, "plots")))
+    written.append(write_whole(directory / "report.html", html_page(title, blocks, plots)))
     return written
 
 
@@ -49,8 +49,8 @@ def write_docs(directory: str | Path, docs: str | Path) -> list[Path]:
     """Writes `benchmarks.md` and its plots into the folder of the documentation and returns the files."""
     results, docs = collect(directory), Path(docs)
     plots = draw_all(results)
-    written = [_write(docs / STATIC / name, svg) for name, svg in plots.items()]
-    return [*written, _write(docs / "benchmarks.md", _docs_page(results, list(report_blocks(results, plots))))]
+    written = [write_whole(docs / STATIC / name, svg) for name, svg in plots.items()]
+    return [*written, write_whole(docs / "benchmarks.md", _docs_page(results, list(report_blocks(results, plots))))]
 
 
 def write_headline(directory: str | Path, page: str | Path) -> Path:
@@ -68,7 +68,7 @@ def write_headline(directory: str | Path, page: str | Path) -> Path:
         raise ValueError(f"{page} has no lines {' and '.join(MARKERS)} for the table to stand between")
     if table is None:
         raise ValueError(f"{directory} holds no runs of a learned method beside those of a rival")
-    return _write(page, f"{before}{begin}\n{to_markdown(table)}{end}{after}")
+    return write_whole(page, f"{before}{begin}\n{to_markdown(table)}{end}{after}")
 
 
 def headline(results: Results) -> Table | None:
@@ -167,7 +167,7 @@ def _docs_page(results: Results, blocks: list[Block]) -> str:
     return markdown_page("Benchmarks", [origin, *blocks], STATIC)
 
 
-def _write(path: Path, text: str) -> Path:
+def write_whole(path: Path, text: str) -> Path:
     """Writes a file in one move."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")

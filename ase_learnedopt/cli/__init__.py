@@ -12,6 +12,7 @@ from typing import Any
 from .bench import add_bench
 from .common import EXIT_CODES
 from .relax import add_relax
+from .reproduce import add_reproduce
 from .search import add_search
 from .train import add_train
 from .weights import add_weights
@@ -46,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
-    for add in (add_search, add_relax, add_bench, add_train, add_weights):
+    for add in (add_search, add_relax, add_bench, add_train, add_weights, add_reproduce):
         add(commands)
     return parser
 

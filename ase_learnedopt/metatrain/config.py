@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..optimizers.learned import LEARNED
-from .meta_loss import LARGEST, META_LOSSES
+from .meta_loss import LARGEST, META_LOSSES, NEAR
 from .strategies import STRATEGIES
 from .tasks import FAMILIES
 
@@ -51,6 +51,7 @@ class Loss:
     """Says what is lowered."""
 
     kind: str = _setting("checkpoints", f"one of {', '.join(META_LOSSES)}")
+    near: float = _setting(NEAR, "units above the lowest energy below which a loss hardly falls any more")
     clip: float = _setting(LARGEST, "largest loss of a run; 1 is one unit of its task above the lowest energy")
     unit: str = _setting("policy", "of a task: policy, what it reaches early at the start, or relaxation, by L-BFGS")
 

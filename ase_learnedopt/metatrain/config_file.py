@@ -106,6 +106,7 @@ def _check(config: TrainConfig, where: str) -> None:
         "strategy.members": config.strategy.members,
         "strategy.perturbation": config.strategy.perturbation,
         "strategy.learning_rate": config.strategy.learning_rate,
+        "loss.near": config.loss.near,
         "loss.clip": config.loss.clip,
         "evaluation.every": config.evaluation.every,
         "evaluation.starts": config.evaluation.starts,

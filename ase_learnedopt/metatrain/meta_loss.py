@@ -24,6 +24,7 @@ class Goal(NamedTuple):
     reference: jax.Array  # eV, lowest known energy
     energy_scale: jax.Array  # eV
     spread: jax.Array  # energy scales above the reference that count as 1
+    near: jax.Array  # spreads above the reference from which on the logarithm counts; below, the excess itself
 
 
 class Outcome(NamedTuple):
@@ -95,7 +96,7 @@ META_LOSSES: dict[str, Callable] = {
 LARGEST = 5.0
 """Default clip of a loss, a million spreads above the reference."""
 NEAR = 0.003
-"""Spreads above the reference from which on the logarithm counts; below, the excess itself."""
+"""Default of `Goal.near`."""
 
 
 def evaluate(kind: str, trace: Trace, last_energy, goal: Goal, marks, clip: float = LARGEST) -> Outcome:
@@ -127,7 +128,7 @@ def _in_spreads(energy, goal: Goal):
     neighbours: what counts in the end is who finds it.
     """
     excess = (energy - goal.reference) / (goal.energy_scale * goal.spread)
-    return jnp.sign(excess) * jnp.log1p(jnp.abs(excess) / NEAR) / np.log1p(1.0 / NEAR).astype(np.float32)
+    return jnp.sign(excess) * jnp.log1p(jnp.abs(excess) / goal.near) / jnp.log1p(1.0 / goal.near)
 
 
 def _clip(loss, clip: float):

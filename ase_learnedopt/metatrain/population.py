@@ -15,11 +15,12 @@ import jax.numpy as jnp
 from ..rollout import Trace, rollout
 from ..types import Optimizer, PotentialFn, System
 from .meta_loss import LARGEST, Goal, Outcome, checkpoints, evaluate
-from .sharding import gather, shard_members
+from .sharding import gather, keep_sharded, shard_members
 
 WINDOW = 8
-SEGMENT = 8
-"""Windows of one compiled call: budgets of any length run the same program, and end when the walkers have."""
+SEGMENT = 4
+"""Windows of one compiled call: budgets of any length run the same program, and end when the walkers have. In a longer
+one the whole batch runs for its last walkers, a shorter one waits for the answer more often."""
 SLACK = 1.15
 """Windows in excess of budget / `WINDOW`: what walkers lose while they wait for their hop."""
 SPENT = 0.98
@@ -50,7 +51,7 @@ def begin(build: Build, population, keys, systems: System, budget):
         init = build(params).init
         return jax.vmap(lambda key, system: init(key, system, budget))(keys, systems)
 
-    return jax.vmap(of_member)(population)
+    return keep_sharded(jax.vmap(of_member)(population))
 
 
 @partial(jax.jit, static_argnames=("build", "potential"), donate_argnames=("states",))
@@ -72,7 +73,7 @@ def advance(build: Build, potential: PotentialFn, population, states, target, un
     def of_member(params, states):
         return rollout(build(params), potential, states, until, target, n_windows=SEGMENT, window=WINDOW)
 
-    return jax.vmap(of_member)(population, states)
+    return keep_sharded(jax.vmap(of_member)(population, states))
 
 
 @partial(jax.jit, static_argnames=("potential", "kind", "clip"))

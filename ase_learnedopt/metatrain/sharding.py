@@ -56,8 +56,18 @@ def shard_members(population: Any) -> Any:
             f"{n_members} members cannot be spread over {len(devices)} devices: give a multiple of them as "
             "strategy.members (and rollout.micro_batch)"
         )
-    spread = NamedSharding(Mesh(np.array(devices), ("members",)), PartitionSpec("members"))
-    return jax.tree.map(lambda leaf: _place(leaf, spread), population)
+    return jax.tree.map(lambda leaf: _place(leaf, _over_members()), population)
+
+
+def keep_sharded(tree: Any) -> Any:
+    """Says inside of what is compiled that arrays `[n_members, ..]` stay spread as `shard_members` spreads them.
+
+    Else the compiler spreads some of them otherwise, and what takes them is compiled twice.
+    """
+    n_devices, n_members = len(jax.devices()), jax.tree.leaves(tree)[0].shape[0]
+    if n_devices == 1 or n_members % n_devices:
+        return tree
+    return jax.lax.with_sharding_constraint(tree, _over_members())
 
 
 def gather(tree: Any) -> Any:
@@ -77,6 +87,10 @@ def decided(value: bool) -> bool:
     if jax.process_count() == 1:
         return value
     return bool(multihost_utils.broadcast_one_to_all(np.asarray(value)))
+
+
+def _over_members() -> NamedSharding:
+    return NamedSharding(Mesh(np.array(jax.devices()), ("members",)), PartitionSpec("members"))
 
 
 def _place(leaf: Any, spread: NamedSharding) -> Any:

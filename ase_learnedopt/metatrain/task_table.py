@@ -6,7 +6,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from .meta_loss import Goal
+from .meta_loss import NEAR, Goal
 from .tasks import FAMILIES, Task
 
 LEAST_SPREAD = 0.1
@@ -76,17 +76,18 @@ class TaskTable:
             "spread": max(spread, LEAST_SPREAD),
         }
 
-    def goal(self, task: Task) -> Goal:
+    def goal(self, task: Task, near: float = NEAR) -> Goal:
         """Returns what the losses of a calibrated task are measured from and in."""
-        return self._goal(task, "reference")
+        return self._goal(task, "reference", near)
 
-    def first_goal(self, task: Task) -> Goal:
+    def first_goal(self, task: Task, near: float = NEAR) -> Goal:
         """Returns the same, from the lowest energy that was known when the task was calibrated: it never moves."""
-        return self._goal(task, "first_reference")
+        return self._goal(task, "first_reference", near)
 
-    def _goal(self, task: Task, reference: str) -> Goal:
+    def _goal(self, task: Task, reference: str, near: float) -> Goal:
         row = self.known[task.name]
-        return Goal(*(jnp.float32(row[name]) for name in (reference, "energy_scale", "spread")))
+        values = row[reference], row["energy_scale"], row["spread"], near
+        return Goal(*(jnp.float32(value) for value in values))
 
     def observe(self, task: Task, lowest: float) -> bool:
         """Lowers the best known energy of a task without a reference; returns whether it did."""

@@ -137,7 +137,9 @@ class Trainer:
             keys = jax.random.split(jax.random.PRNGKey(self.config.seed + stream), 2)
             job = self._job(table, task, (keys[0], keys[1]), settings.starts, budget)
             # From the energy that was lowest when the task was new, so that evaluations can be compared.
-            outcome = run(self._build, job._replace(goal=table.first_goal(task)), vector, self._judging)
+            outcome = run(
+                self._build, job._replace(goal=table.first_goal(task, self.config.loss.near)), vector, self._judging
+            )
             drop = (table.known[name]["first_reference"] - table.known[name]["reference"]) / self._scale(task)
             hits, spent = int(jnp.sum(outcome.excess + drop <= TOLERANCE)), int(outcome.n_evaluations.sum())
             found[name] = {
@@ -167,12 +169,13 @@ class Trainer:
         """Returns runs on starts drawn by the first key, with random streams from the second."""
         scale = self._scale(task)
         target = -np.inf if task.reference is None else task.reference + TOLERANCE * scale
-        plain = Goal(jnp.float32(0.0), jnp.float32(scale), jnp.float32(1.0))
+        near = self.config.loss.near
+        plain = Goal(jnp.float32(0.0), jnp.float32(scale), jnp.float32(1.0), jnp.float32(near))
         return Job(
             potential=task.potential,
             keys=jax.random.split(keys[1], n_starts),
             systems=draw_batch(task, jax.random.split(keys[0], n_starts)),
-            goal=table.goal(task) if table.is_calibrated(task) else plain,
+            goal=table.goal(task, near) if table.is_calibrated(task) else plain,
             target=jnp.float32(target),
             budget=budget,
         )

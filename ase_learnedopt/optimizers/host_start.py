@@ -1,7 +1,7 @@
-"""The state that LearnedHop begins with, in NumPy: one structure pays more for compiling `init` than for all its steps.
+"""The states that searches begin with, in NumPy: one structure pays more for compiling `init` than for all its steps.
 
-Layer 1. It is what `learned_hop(params, config).init` returns in float64, to rounding, and a test holds the two
-together: who changes one changes both.
+Layer 1. They are what `learned_hop(params, config).init` and `learn2hop(params, config).init` return in float64, to
+rounding, and tests hold them together: who changes one changes both.
 """
 
 from typing import Any
@@ -13,6 +13,8 @@ from .deform import Deformation
 from .exchange import N_PAIR_FEATURES, ExchangeModel
 from .hop_state import LearnedHopConfig, LearnedHopState
 from .host_random import split, to_normal, uniforms
+from .learn2hop import INVERSE_CURVATURE, Learn2HopConfig, Learn2HopState, rotation_rows
+from .learn2hop_features import MOMENTUM_DECAYS, SQUARE_DECAYS, Moments
 from .policy import HOP_FEATURES
 from .portfolio import (
     ARMS,
@@ -53,6 +55,27 @@ def start_learned_hop(params: dict, config: LearnedHopConfig, key, system: Syste
         "pair_features": np.zeros(N_PAIR_FEATURES),
     }
     return LearnedHopState(**state)
+
+
+def start_learn2hop(params: dict, config: Learn2HopConfig, key, system: System, budget: float) -> Learn2HopState:
+    """Returns the first state of a run, all of it NumPy arrays, from a system and a key `[2]` that are."""
+    del params
+    key, key_frame = split(key)
+    n = len(system.positions)
+    turns = config.variant == "cartesian"
+    momenta = np.zeros((len(MOMENTUM_DECAYS), n, 3)), np.zeros((len(SQUARE_DECAYS), n))
+    scale = INVERSE_CURVATURE * float(system.length_scale) ** 2 / float(system.energy_scale)
+    state: dict[str, Any] = {
+        **start_fields(key, system),
+        "budget": _real(budget),
+        "moments": Moments(*_arrays(*momenta, np.zeros((n, 3)))),
+        "newton": start_relaxation(system.positions, scale, config.memory),
+        "last_energy": _real(np.inf),
+        "since_best": _whole(0),
+        "arrived": np.zeros((), bool),
+        "frame": np.array(rotation_rows(to_normal(uniforms(key_frame, 4)))) if turns else np.eye(3),
+    }
+    return Learn2HopState(**state)
 
 
 def start_fields(key, system: System) -> dict[str, Any]:

@@ -13,13 +13,15 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from ..types import MINIMUM, STEP, Optimizer, System
+from ..types import HOP, MINIMUM, STEP, Optimizer, System
 from .base import common_fields, compose, record
 from .learn2hop_features import (
     LARGEST_GRADIENT,
     SCALARS,
     VECTORS,
+    WAY_UNIT,
     Moments,
     Progress,
     init_moments,
@@ -27,10 +29,17 @@ from .learn2hop_features import (
     update_moments,
 )
 from .local import TOLERANCE, cap_rows, energy_gradient, rms_gradient
+from .noise import to_normal, uniforms
+from .relax import RelaxState, follow, relax_init
 
 VARIANTS = ("equivariant", "cartesian")
-LOG_MAGNITUDES = (-7.0, 1.5)
+LOG_MAGNITUDES = (-7.0, 2.0)
 """Bounds of an atom's log-magnitude: its steps span four orders."""
+NOISE = -2.2
+"""Of the untrained network, before the factor 3 and the exponential: so little that a minimum is reached, so much that
+training feels it."""
+INVERSE_CURVATURE = 0.01
+"""Of the first quasi-Newton step, in length scales squared per energy scale; a Lennard-Jones bond has 1/72."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +54,7 @@ class Learn2HopConfig:
     hidden: tuple[int, ...] = (24, 24)  # widths of the layers
     step: float = 0.05  # length of a move whose factor and magnitude are one
     maxstep: float = 0.3  # longest move of one atom
+    memory: int = 6  # curvature pairs of the quasi-Newton step
 
     def __post_init__(self) -> None:
         if self.variant not in VARIANTS:
@@ -65,6 +75,7 @@ class Learn2HopState(NamedTuple):
     key: jax.Array
     budget: jax.Array  # [] evaluations, infinity if unknown
     moments: Moments
+    newton: RelaxState  # the geometries so far, for the quasi-Newton step
     last_energy: jax.Array  # [] eV
     since_best: jax.Array  # [] int32, evaluations
     arrived: jax.Array  # [] bool, the last evaluation was at a local minimum
@@ -72,9 +83,10 @@ class Learn2HopState(NamedTuple):
 
 
 def learn2hop(params: dict | None = None, config: Learn2HopConfig | None = None) -> Optimizer:
-    """Builds the optimizer from the parameters of its network (None: untrained, which descends along the gradient)."""
+    """Builds the optimizer from the parameters of its network (None: untrained, which takes quasi-Newton steps)."""
     config = config or Learn2HopConfig()
-    params = descent(config) if params is None else params
+    if params is None:
+        params = silent(config) if config.variant == "equivariant" else random(config)
 
     def init(key, system, budget=jnp.inf):
         dtype = system.positions.dtype
@@ -83,6 +95,9 @@ def learn2hop(params: dict | None = None, config: Learn2HopConfig | None = None)
             **common_fields(key, system),
             budget=jnp.asarray(budget, dtype),
             moments=init_moments(system.positions),
+            newton=relax_init(
+                system.positions, INVERSE_CURVATURE * system.length_scale**2 / system.energy_scale, config.memory
+            ),
             last_energy=jnp.full((), jnp.inf, dtype),
             since_best=jnp.zeros((), jnp.int32),
             arrived=jnp.zeros((), bool),
@@ -95,16 +110,21 @@ def learn2hop(params: dict | None = None, config: Learn2HopConfig | None = None)
         slope = cap_rows(gradient * system.length_scale / system.energy_scale, LARGEST_GRADIENT)
         progress = _progress(state, energy)
         moments = update_moments(state.moments, slope)
+        newton, step = follow(state.newton, state.positions, gradient)
+        seen = record(state, energy)
+        ways = jnp.stack([step, seen["best_positions"] - state.positions]) / system.length_scale
         noise = jax.random.fold_in(state.key, state.n_evaluations)
         # Without the barrier the compiler works out the neighbourhoods again for every output of the first layer.
-        seen = jax.lax.optimization_barrier(read(noise, state.positions, system, slope, moments, progress))
-        move = cap_rows(config.step * _think(params, config, state.frame, *seen), config.maxstep)
+        inputs = jax.lax.optimization_barrier(read(noise, state.positions, system, slope, ways, moments, progress))
+        move = cap_rows(config.step * _think(params, config, state.frame, *inputs), config.maxstep)
         move = jnp.where(system.movable[:, None], move, 0.0)
         low = rms_gradient(system, gradient) < TOLERANCE
+        event = jnp.where(low, jnp.where(state.arrived, STEP, MINIMUM), jnp.where(state.arrived, HOP, STEP))
         return state._replace(
-            **record(state, energy),
+            **seen,
+            newton=newton,
             positions=state.positions + move * system.length_scale,
-            event=jnp.where(low & ~state.arrived, MINIMUM, STEP).astype(jnp.int32),
+            event=event.astype(jnp.int32),
             moments=moments._replace(last_move=move),
             last_energy=energy,
             since_best=progress.since_best.astype(jnp.int32),
@@ -139,8 +159,24 @@ def random(config: Learn2HopConfig, seed: int = 0) -> dict:
     return params
 
 
+def silent(config: Learn2HopConfig) -> dict:
+    """Returns parameters of zeros but for the quasi-Newton step: what `descent` does, without any noise, in NumPy.
+
+    Raises:
+      ValueError: a cartesian network, which has no such parameters.
+    """
+    if config.variant == "cartesian":
+        raise ValueError("a cartesian network must be trained: give weights, or use the equivariant variant")
+    shapes = param_shapes(config)
+    params = {
+        name: {key: np.zeros(shape, np.float32) for key, shape in layer.items()} for name, layer in shapes.items()
+    }
+    params["output"]["bias"][[VECTORS.index("quasi-Newton step"), -1]] = WAY_UNIT / config.step, LOG_MAGNITUDES[0]
+    return params
+
+
 def descent(config: Learn2HopConfig, seed: int = 0) -> dict:
-    """Draws parameters whose last layer reads nothing: steps of fixed factors, along minus the gradient.
+    """Draws parameters whose last layer reads nothing: quasi-Newton steps, nearly without noise.
 
     A cartesian network has no such parameters, since what it writes is not a factor: they are `random`.
     """
@@ -148,7 +184,7 @@ def descent(config: Learn2HopConfig, seed: int = 0) -> dict:
     if config.variant == "cartesian":
         return params
     weights, bias = params["output"]["weights"], params["output"]["bias"]
-    bias = bias.at[0].set(-0.4).at[-1].set(LOG_MAGNITUDES[0])
+    bias = bias.at[VECTORS.index("quasi-Newton step")].set(WAY_UNIT / config.step).at[-1].set(NOISE)
     return params | {"output": {"weights": jnp.zeros_like(weights), "bias": bias}}
 
 
@@ -190,13 +226,17 @@ def _progress(state: Learn2HopState, energy) -> Progress:
     )
 
 
-def _random_rotation(key, dtype):
-    """Returns a rotation matrix `[3, 3]`, uniform over all of them, from a normal quaternion."""
-    q = jax.random.normal(key, (4,), dtype)
-    w, x, y, z = q / jnp.sqrt(jnp.sum(q * q))
-    rows = [
+def rotation_rows(normals) -> list[list]:
+    """Returns the rows of a rotation matrix, uniform over all of them, from four normals: those of a quaternion."""
+    w, x, y, z = normals / (normals * normals).sum() ** 0.5
+    return [
         [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
         [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
         [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
     ]
-    return jnp.stack([jnp.stack(row) for row in rows])
+
+
+def _random_rotation(key, dtype):
+    """Returns a rotation matrix `[3, 3]`."""
+    (noise,) = uniforms(key, dtype, (4,))
+    return jnp.stack([jnp.stack(row) for row in rotation_rows(to_normal(noise))])

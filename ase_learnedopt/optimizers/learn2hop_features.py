@@ -10,9 +10,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ..geometry import has_element, pair_components
+from ..geometry import has_element
 from ..types import System
-from .environment import RADII, smooth_count
+from .neighborhoods import NEIGHBORHOOD, neighborhoods
 from .noise import to_normal, uniforms
 from .policy import count, squash
 
@@ -26,11 +26,18 @@ SOFT = 0.3
 """Energy scales per length scale: vectors are normalised above it, and below it shrink with the gradient, so that
 steps of fixed factors end at the minimum."""
 
+WAY_UNIT = 0.05
+"""Length scales: the quasi-Newton step and the way to the best geometry are read in it."""
+LONGEST_WAY = 0.25
+"""Length scales; where the longest row of one is longer, the whole is shortened, which keeps its direction."""
+
 VECTORS = (
     "gradient",
     "gradient / norm",
     *(f"momentum {decay:g} / rms" for decay in MOMENTUM_DECAYS),
     "last move",
+    "quasi-Newton step",
+    "towards best",
     "from centroid",
     "towards neighbours",
 )
@@ -40,14 +47,11 @@ SCALARS = (
     *(f"log rms gradient {decay:g}" for decay in SQUARE_DECAYS),
     "cosine of momentum and gradient",
     "cosine of last move and gradient",
-    "coordination / 12",
-    "count to 1.85 contacts / 18",
-    "count to 2.3 contacts / 42",
-    "count to 1.6 contacts / 12",
-    "unlike fraction",
-    "strain of the first shell",
-    "radius / mean radius",
+    *NEIGHBORHOOD,
+    "log quasi-Newton step",
+    "log distance to best",
     "log rms gradient of all atoms",
+    "log rms distance to best of all atoms",
     "budget used",
     *(f"tanh evaluations / {scale:g}" for scale in TIME_SCALES),
     "energy above best",
@@ -91,7 +95,7 @@ def update_moments(moments: Moments, slope) -> Moments:
     return moments._replace(momenta=jnp.stack(momenta), squares=jnp.stack(squares))
 
 
-def read(key, positions, system: System, slope, moments: Moments, progress: Progress):
+def read(key, positions, system: System, slope, ways, moments: Moments, progress: Progress):
     """Computes what the network reads and what it combines.
 
     Args:
@@ -99,6 +103,7 @@ def read(key, positions, system: System, slope, moments: Moments, progress: Prog
       positions: `[n_atoms, 3]` Angstrom.
       system: what is optimised.
       slope: `[n_atoms, 3]` the gradient, in energy scales per length scale.
+      ways: `[2, n_atoms, 3]` the quasi-Newton step and the way to the best geometry, in length scales.
       moments: with this gradient absorbed.
       progress: of the run.
 
@@ -106,8 +111,9 @@ def read(key, positions, system: System, slope, moments: Moments, progress: Prog
       Scalars `[len(SCALARS), n_atoms]`, vectors `[len(VECTORS), n_atoms, 3]`, and normal noise `[n_atoms, 3]`.
     """
     n, dtype = slope.shape[0], slope.dtype
-    (noise,) = uniforms(key, dtype, (n, 4))  # one block, so that padding changes nothing for the atoms
-    around, inwards = _neighborhoods(positions, system)
+    # One block, so that padding changes nothing for the atoms; in float32, so that all precisions draw the same.
+    (noise,) = (block.astype(dtype) for block in uniforms(key, jnp.float32, (n, 4)))
+    around, inwards = neighborhoods(positions, system)
     unbiased = 1.0 - jnp.asarray(MOMENTUM_DECAYS, dtype) ** progress.n_evaluations
     momenta = moments.momenta / unbiased[:, None, None]
     unbiased = 1.0 - jnp.asarray(SQUARE_DECAYS, dtype) ** progress.n_evaluations
@@ -118,9 +124,12 @@ def read(key, positions, system: System, slope, moments: Moments, progress: Prog
     cosines = jnp.sum(moving[jnp.array([2, 4])] * slope[None], axis=-1) / (sizes[jnp.array([2, 4])] * sizes[:1])
     n_movable = jnp.maximum(jnp.sum(system.movable.astype(dtype)), 1.0)
     everyone = jnp.sqrt(jnp.sum(slope * slope) / n_movable)
+    lengths = jnp.sqrt(jnp.sum(ways * ways, axis=-1))
+    displaced = jnp.sqrt(jnp.sum(lengths[1] * lengths[1]) / n_movable)
     everywhere = jnp.stack(
         [
             jnp.log(everyone + 1e-4) / 2.5,
+            jnp.log(displaced + 1e-4) / 2.5,
             progress.used,
             *(jnp.tanh(progress.n_evaluations / scale) for scale in TIME_SCALES),
             squash(progress.above_best) / 3.0,
@@ -133,12 +142,15 @@ def read(key, positions, system: System, slope, moments: Moments, progress: Prog
         jnp.log(jnp.concatenate([sizes[:-1], rms]) + 1e-4) / 2.5,
         cosines,
         around,
+        jnp.log(lengths + 1e-4) / 2.5,
         jnp.broadcast_to(everywhere[:, None], (len(everywhere), n)),
         2.0 * noise[None, :, 3] - 1.0,
     ]
-    lengths = [jnp.maximum(10.0, sizes[0]), sizes[0] + SOFT, *([rms[0] + SOFT] * 3), jnp.maximum(1.0, 10.0 * sizes[-1])]
+    norms = [jnp.maximum(10.0, sizes[0]), sizes[0] + SOFT, *([rms[0] + SOFT] * 3), jnp.maximum(1.0, 10.0 * sizes[-1])]
+    longest = jnp.max(lengths, axis=1)
     vectors = [
-        jnp.concatenate([slope[None], moving[:-1], 10.0 * moving[-1:]]) / jnp.stack(lengths)[:, :, None],
+        jnp.concatenate([slope[None], moving[:-1], 10.0 * moving[-1:]]) / jnp.stack(norms)[:, :, None],
+        ways * (jnp.minimum(1.0, LONGEST_WAY / jnp.maximum(longest, 1e-6)) / WAY_UNIT)[:, None, None],
         everyone / (everyone + SOFT) * jnp.concatenate([_from_centroid(positions, system)[None], inwards]),
     ]
     return jnp.concatenate(scalars), jnp.concatenate(vectors), to_normal(noise[:, :3])
@@ -152,33 +164,3 @@ def _from_centroid(positions, system: System):
     offset = jnp.where(atoms[:, None], positions - jnp.sum(weight * positions, axis=0)[None, :], 0.0)
     spread = jnp.sqrt(jnp.maximum(jnp.sum(weight * offset * offset), 1e-12))
     return jnp.where(jnp.any(system.pbc), jnp.zeros_like(offset), offset / spread)
-
-
-def _neighborhoods(positions, system: System):
-    """Returns the features of the surroundings `[.., n_atoms]` and the pull of the neighbours `[1, n_atoms, 3]`."""
-    n, dtype = positions.shape[0], positions.dtype
-    atoms = has_element(system)
-    pair = atoms[:, None] & atoms[None, :] & ~jnp.eye(n, dtype=bool)
-    to = pair_components(positions, positions, system.cell, system.pbc)
-    distance = jnp.where(pair, jnp.sqrt(sum(x * x for x in to) + 1e-12), jnp.inf)
-    ratio = distance / jnp.where(pair, system.radii[:, None] + system.radii[None, :], 1.0)
-    # Kept, or the compiler works the pairs out again for every sum over them.
-    to, distance, ratio = jax.lax.optimization_barrier((to, distance, ratio))
-    counts = [jnp.sum(smooth_count(ratio, begin, 0.5), axis=1) for begin in RADII]
-    near = jax.lax.optimization_barrier(smooth_count(ratio, RADII[0], 0.4))
-    coordination = jnp.sum(near, axis=1)
-    unlike = jnp.sum(jnp.where(system.species[None, :] != system.species[:, None], near, 0.0), axis=1)
-    strain = jnp.sum(jnp.where(near > 0, near * (ratio - 1.0), 0.0), axis=1)
-    weights = smooth_count(ratio, RADII[1], 0.5) / (5.0 * distance)
-    pull = [jnp.sum(weights * x, axis=1) for x in to]
-    mean_radius = jnp.sum(jnp.where(atoms, system.radii, 0.0)) / jnp.maximum(jnp.sum(atoms.astype(dtype)), 1.0)
-    share = 1.0 / jnp.maximum(coordination, 1e-3)
-    around = [
-        coordination / 12.0,
-        counts[1] / 18.0,
-        counts[2] / 42.0,
-        counts[0] / 12.0,
-        unlike * share,
-        4.0 * strain * share,
-    ]
-    return jnp.stack([*around, system.radii / mean_radius]), jnp.stack(pull, axis=-1)[None]

@@ -5,10 +5,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ..weights_io import load_weights, read_card
 from . import policy
 from .hop_state import LearnedHopConfig
-from .learn2hop import Learn2HopConfig, descent, learn2hop, param_shapes, random
+from .learn2hop import Learn2HopConfig, descent, learn2hop, param_shapes, random, silent
 from .learn2hop_features import SCALARS, VECTORS
 from .learned_hop import learned_hop
 from .networks import head_shapes
@@ -26,6 +28,8 @@ class Learned(NamedTuple):
     `features`: the feature contract that a weights file is checked against, in JSON types.
 
     `starts`: by name, (config, seed) -> untrained parameters; the first one is the default.
+
+    `untrained`: config -> parameters in NumPy, nothing to compile, of the classical method that training begins with.
     """
 
     build: Callable
@@ -33,6 +37,14 @@ class Learned(NamedTuple):
     shapes: Callable
     features: Mapping[str, Any]
     starts: Mapping[str, Callable]
+    untrained: Callable
+
+
+def _zero_heads(config: LearnedHopConfig) -> dict:
+    """Returns heads whose last layers are zero; then the others are never read, and may be zero as well."""
+    del config
+    shapes = {name: head_shapes(*sizes) for name, sizes in policy.HEADS.items()}
+    return {name: {key: np.zeros(n, np.float32) for key, n in head.items()} for name, head in shapes.items()}
 
 
 LEARNED = {
@@ -42,6 +54,7 @@ LEARNED = {
         lambda _: {name: head_shapes(*sizes) for name, sizes in policy.HEADS.items()},
         policy.FEATURES,
         {"warm": lambda _, seed: policy.warm_start(seed)},
+        _zero_heads,
     ),
     "learn2hop": Learned(
         learn2hop,
@@ -49,6 +62,7 @@ LEARNED = {
         param_shapes,
         {"scalars": SCALARS, "vectors": VECTORS},
         {"warm": descent, "random": random},
+        silent,
     ),
 }
 """By the name it has in configs and, as `architecture`, on cards."""
@@ -76,6 +90,27 @@ def make_config(name: str, constants: Mapping[str, Any], where: str = "config") 
     if unknown:
         raise ValueError(f"{where}: {name} has no constants {', '.join(unknown)} in this version")
     return kind(**constants)
+
+
+def load_policy(name: str, weights: str | Path, config: Any = None) -> tuple[dict, Any]:
+    """Returns parameters and constants of shipped weights, a file, or "none": the classical method underneath.
+
+    Args:
+      name: of the optimizer.
+      weights: name, path or "none".
+      config: constants in place of those that the weights were trained with; None: those, or the defaults.
+
+    Raises:
+      ValueError: no such weights, damaged ones, those of another architecture or version or of other constants.
+    """
+    if str(weights) == "none":
+        config = config or find_learned(name).config()
+        return find_learned(name).untrained(config), config
+    params, trained, _ = load_learned(name, weights)
+    config = config or trained
+    if find_learned(name).shapes(config) != find_learned(name).shapes(trained):
+        raise ValueError(f"weights {weights} have the arrays of {trained}; {config} needs others")
+    return params, config
 
 
 def load_learned(name: str, weights: str | Path) -> tuple[dict, Any, dict[str, Any]]:

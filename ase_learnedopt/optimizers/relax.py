@@ -80,11 +80,32 @@ def relax_step(state: RelaxState, positions, value, gradient, maxstep, multiplie
         n_rejected=jnp.where(accept, 0, state.n_rejected + 1),
         n_steps=state.n_steps + 1,
     )
-    direction = _direction(state, metric, unrolled)
-    downhill = jnp.sum(direction * state.gradient) < 0
-    move = multiplier * jnp.where(downhill, direction, -state.inverse_curvature * state.gradient)
+    move = multiplier * _downhill(state, metric, unrolled)
     cap = jnp.where(accept, maxstep, jnp.minimum(maxstep, 0.5 * _longest(step)))
     return state, state.positions + _with_length_between(_shortest(maxstep, move.dtype), cap, move)
+
+
+def follow(state: RelaxState, positions, gradient) -> tuple[RelaxState, jax.Array]:
+    """Absorbs a point that someone else chose, and returns the quasi-Newton step `[n_atoms, 3]` from it.
+
+    Args:
+      state: the points so far; of its energies nothing is asked.
+      positions: `[n_atoms, 3]` the point.
+      gradient: `[n_atoms, 3]` there.
+    """
+    gradient = _bounded(gradient)
+    step, change = positions - state.positions, gradient - state.gradient
+    sy = jnp.sum(step * change)
+    state = _remember(state, step, change, sy, (state.n_steps > 0) & jnp.isfinite(sy), None)
+    state = state._replace(positions=positions, gradient=gradient, n_steps=state.n_steps + 1)
+    return state, _downhill(state, None, unrolled=True)
+
+
+def _downhill(state: RelaxState, metric, unrolled: bool):
+    """Returns the quasi-Newton step, or that along minus the gradient where rounding has turned it uphill."""
+    direction = _direction(state, metric, unrolled)
+    downhill = jnp.sum(direction * state.gradient) < 0
+    return jnp.where(downhill, direction, -state.inverse_curvature * state.gradient)
 
 
 def _shortest(maxstep, dtype):

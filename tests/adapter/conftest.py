@@ -5,15 +5,16 @@ import pytest
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
-from ase_learnedopt.adapter import LearnedHop, LearnedOptimizer
+from ase_learnedopt.adapter import Learn2Hop, LearnedHop, LearnedOptimizer
 
 SCALES = {"length_scale": 1.12, "energy_scale": 1.0}
 KEYWORDS = {
     "relax": (LearnedHop, {"max_hops": 0}),
     "search": (LearnedHop, {"seed": 1, "patience": 2, **SCALES}),
+    "network": (Learn2Hop, {"seed": 1, "patience": 2, "weights": "learn2hop_lj13", **SCALES}),
     "base": (LearnedOptimizer, {}),
 }
-"""Every way to use our classes: a local relaxation, a search, the base class alone."""
+"""Every way to use our classes: a local relaxation, a search, a network's search, the base class alone."""
 
 
 class CountingLJ(Calculator):
@@ -62,7 +63,7 @@ def make(request):
     def build(atoms, **kwargs):
         return cls(atoms, **{"logfile": None, **keywords, **kwargs})
 
-    build.cls, build.searches = cls, request.param == "search"
+    build.cls, build.searches = cls, request.param in ("search", "network")
     return build
 
 

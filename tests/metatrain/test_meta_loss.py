@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from ase_learnedopt.metatrain.meta_loss import LARGEST, META_LOSSES, NEAR, WIDTH, Goal, best_at, checkpoints, evaluate
 from ase_learnedopt.rollout import Trace
 
-GOAL = Goal(jnp.float32(-10.0), jnp.float32(2.0), jnp.float32(4.0))
+GOAL = Goal(jnp.float32(-10.0), jnp.float32(2.0), jnp.float32(4.0), jnp.float32(NEAR))
 
 
 def scaled(spreads):

@@ -6,7 +6,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from ase_learnedopt.optimizers import host_random, noise
-from ase_learnedopt.optimizers.host_start import start_learned_hop
+from ase_learnedopt.optimizers.host_start import start_learn2hop, start_learned_hop
+from ase_learnedopt.optimizers.learn2hop import Learn2HopConfig, learn2hop, random
 from ase_learnedopt.optimizers.learned_hop import LearnedHopConfig, learned_hop
 from ase_learnedopt.optimizers.networks import head_shapes
 from ase_learnedopt.optimizers.policy import HEADS
@@ -61,3 +62,17 @@ def test_start_is_init(name, scale):
         assert isinstance(a, np.ndarray)
         assert a.dtype == b.dtype
         assert_allclose(a, b, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.usefixtures("dtype")
+@pytest.mark.parametrize("variant", ["equivariant", "cartesian"])
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_start_of_learn2hop_is_init(name, variant):
+    system, config = make_system(name), Learn2HopConfig(variant=variant)
+    params, key = random(config), np.array([0, 5], np.uint32)
+    expected = jax.jit(learn2hop(params, config).init)(key, system, np.array(300.0))
+    found = start_learn2hop(params, config, key, system, 300.0)
+    assert jax.tree.structure(found) == jax.tree.structure(expected)
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        assert a.dtype == b.dtype
+        assert_allclose(a, b, rtol=1e-12, atol=1e-14)

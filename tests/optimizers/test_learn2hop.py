@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from ase_learnedopt.optimizers.learn2hop import Learn2HopConfig, _random_rotation, learn2hop, random
+from ase_learnedopt.optimizers.learn2hop import Learn2HopConfig, _random_rotation, learn2hop, random, silent
 from ase_learnedopt.optimizers.learn2hop_features import (
     SCALARS,
     VECTORS,
@@ -19,7 +19,7 @@ from ase_learnedopt.optimizers.learn2hop_features import (
     update_moments,
 )
 from ase_learnedopt.optimizers.learned import LEARNED
-from ase_learnedopt.types import MINIMUM
+from ase_learnedopt.types import HOP, MINIMUM
 
 pytestmark = pytest.mark.usefixtures("dtype")
 few_seeds = settings(
@@ -37,7 +37,8 @@ def seen(system, slopes):
         moments = update_moments(moments, slope)
     dtype = system.positions.dtype
     progress = Progress(*(jnp.asarray(x, dtype) for x in (0.3, len(slopes), 1.5, -0.2, 2.0)))
-    scalars, vectors, _ = read(KEY, system.positions, system, slopes[-1], moments, progress)
+    ways = 0.05 * slopes[1:3]
+    scalars, vectors, _ = read(KEY, system.positions, system, slopes[-1], ways, moments, progress)
     return scalars[jnp.array(SILENT_SCALARS)], vectors
 
 
@@ -134,14 +135,30 @@ def test_noise_is_the_keys(variant):
 
 
 def test_a_minimum_is_reported_each_time_it_is_entered():
-    optimizer = learn2hop()
+    optimizer = learn2hop(silent(Learn2HopConfig()))
     system = make_system(np.full((14, 3), 1e-5))
-    state = jax.jit(optimizer.init)(KEY, system)
-    state, trajectory = run(optimizer, state, 60, quadratic)
-    assert trajectory.events.tolist().count(MINIMUM) == 1
-    away = state._replace(positions=state.positions + 1.0)
-    _, trajectory = run(optimizer, away, 2040, quadratic)
-    assert trajectory.events.tolist().count(MINIMUM) == 1
+    state, trajectory = run(optimizer, jax.jit(optimizer.init)(KEY, system), 60, quadratic)
+    for _ in range(2):
+        events = [event for event in trajectory.events.tolist() if event in (MINIMUM, HOP)]
+        assert events[::2] == [MINIMUM] * len(events[::2])  # entered and left in turn
+        assert events[1::2] == [HOP] * len(events[1::2])
+        assert len(events) % 2 == 1
+        away = state._replace(positions=state.positions + 1.0, arrived=jnp.zeros((), bool))
+        state, trajectory = run(optimizer, away, 60, quadratic)
+
+
+def test_leaving_a_minimum_is_reported_as_a_hop():
+    optimizer, system = learn2hop(silent(Learn2HopConfig())), make_system(np.full((14, 3), 1e-5))
+    state, _ = run(optimizer, jax.jit(optimizer.init)(KEY, system), 20, quadratic)
+    assert state.arrived
+    _, trajectory = run(optimizer, state._replace(positions=state.positions + 1.0), 20, quadratic)
+    assert trajectory.events[0] == HOP
+    assert trajectory.events.tolist().count(HOP) == 1
+
+
+def test_there_is_no_silent_cartesian_network():
+    with pytest.raises(ValueError, match="cartesian network must be trained"):
+        silent(CONFIGS["cartesian"])
 
 
 def test_frames_are_rotations_in_all_directions():

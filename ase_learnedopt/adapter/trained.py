@@ -1,0 +1,57 @@
+"""The base of ASE optimizers that have weights. Layer 3."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ..optimizers.learned import LEARNED, load_policy
+from .compiled import Policy
+from .optimizer import LearnedOptimizer
+
+
+class TrainedOptimizer(LearnedOptimizer):
+    """Searches with the optimizer `architecture` of the table `LEARNED`.
+
+    Args:
+      atoms: Atoms, or a filter around them; with `max_hops=0` anything that ASE's optimizers take.
+      weights: name of shipped weights, path of a weights file, or None for the untrained, classical policy.
+      config: constants in place of those that come with the weights.
+      **kwargs: see `LearnedOptimizer`.
+
+    Raises:
+      ValueError: no such weights, damaged ones, or those of another architecture, version or config.
+    """
+
+    architecture: ClassVar[str]
+    _start: ClassVar[Callable | None] = None
+    _on_one_structure: ClassVar[dict[str, Any]] = {}  # constants that only batches want otherwise
+
+    def __init__(
+        self,
+        atoms,
+        restart=None,
+        logfile="-",
+        trajectory=None,
+        append_trajectory: bool = False,
+        *,
+        weights: str | Path | None = None,
+        config: Any = None,
+        **kwargs,
+    ):
+        self.weights = "none" if weights is None else str(weights)
+        self._params, self._config = load_policy(self.architecture, self.weights, config)
+        super().__init__(atoms, restart, logfile, trajectory, append_trajectory, **kwargs)
+
+    def _search_policy(self) -> Policy:
+        config = replace(self._config, **self._on_one_structure)
+        if self._given_maxstep is not None:
+            config = replace(config, maxstep=self._given_maxstep / self.length_scale)
+        return Policy(LEARNED[self.architecture].build, self._params, config, type(self)._start)
+
+    def _settings(self) -> str:
+        return f"weights {self.weights}, {super()._settings()}"
+
+    def todict(self) -> dict:
+        """Returns what describes the run in a trajectory: plain numbers and strings."""
+        return {**super().todict(), "weights": self.weights}
