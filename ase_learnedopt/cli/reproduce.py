@@ -35,7 +35,7 @@ def _add_hopping(experiments: Any) -> None:
     add = command.add_argument
     add("--out", required=True, metavar="FOLDER", help="where the page goes")
     add("--problem", default="lj38", metavar="NAME", help="lj38 (default), or another with a potential of ours")
-    add("--weights", default="learn2hop_lj", metavar="NAME", help="of Learn2Hop (default learn2hop_lj)")
+    add("--weights", default="learn2hop_lj13", metavar="NAME", help="of Learn2Hop (default learn2hop_lj13)")
     add("--runs", type=positive_int, default=20, metavar="N", help="of each method (default 20)")
     add("--evaluations", type=positive_int, default=5_000, metavar="N", help="of each run (default 5000)")
     add("--quiet", action="store_true", help="no progress")

@@ -36,9 +36,9 @@ class Experiment:
 EXPERIMENTS = {
     "clusters": Experiment(
         "Lennard-Jones clusters",
-        "learn2hop_lj",
+        "learn2hop_lj13",
         ("lj13", "lj19", "lj26", "lj31", "lj38", "lj55", "lj75"),
-        ("lj13", "lj19", "lj26", "lj31", "lj38"),
+        ("lj13",),
         5_000,
         150,
         (500, 1_500, 5_000),

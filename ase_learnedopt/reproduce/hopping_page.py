@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..bench.formats import significant
 from ..bench.markup import Entry, Table, to_markdown
 from ..bench.methods import load, optimizer
 from ..bench.plot_style import PALE, SETTINGS, looks, to_svg
@@ -61,6 +60,8 @@ def run_hopping(
 
 def hop_table(problem: Problem, measured: list[Measured], scale: float) -> Table:
     """Returns the minima that runs visit and the jumps they make."""
+    counts = measured[0].runs.evaluations
+    total = counts[-1] - counts[0] + counts[1] - counts[0]
     rows = []
     for method, runs in measured:
         first = settled(runs, scale)
@@ -73,7 +74,7 @@ def hop_table(problem: Problem, measured: list[Measured], scale: float) -> Table
         rows.append((Entry(method, is_ours=method in ("learn2hop", "learned_hop")), *map(Entry, (*numbers, low))))
     header = ("method", "minima entered", "basins visited", "jumps", f"best energy ({energy_unit(problem.name)})")
     note = (
-        f"Median (quartiles) over {len(measured[0].runs.energies)} runs of {measured[0].runs.evaluations[-1] + 9:,} "
+        f"Median (quartiles) over {len(measured[0].runs.energies)} runs of {total:,} "
         "evaluations. Minima entered: distinct energies at which the rms gradient fell below 0.01. Basins: distinct "
         "inherent structures of every tenth geometry, and jumps: changes from one to another, both after the run has "
         "settled for the first time. Best energy of these geometries: mean ± standard error."
@@ -133,12 +134,12 @@ def plot_rates(problem: Problem, measured: list[Measured], scale: float) -> str:
 
 
 def plot_structures(problem: Problem, runs: Runs, scale: float, k: int = 0, n: int = 6) -> str:
-    """Draws the structures along one run, each at its first visit to a lower basin or evenly spaced."""
+    """Draws structures evenly spaced along one run, from where it has settled on."""
     from ase.visualize.plot import plot_atoms
     from matplotlib.figure import Figure
 
-    frames = np.linspace(settled(runs, scale)[k], len(runs.evaluations) - 1, n).round().astype(int)
-    frames = np.minimum(frames, len(runs.evaluations) - 1)
+    last = len(runs.evaluations) - 1
+    frames = np.linspace(min(settled(runs, scale)[k], last), last, n).round().astype(int)
     figure = Figure(figsize=(9.4, 2.2))
     atoms = problem.start(FIRST_SEED + k)
     for ax, frame in zip(figure.subplots(1, n), frames, strict=True):
@@ -180,7 +181,7 @@ def _write(problem: Problem, measured: list[Measured], scale: float, out: Path, 
 
 def _quartiles(values) -> str:
     low, middle, high = np.quantile(values, (0.25, 0.5, 0.75))
-    return f"{significant(middle)} ({significant(low)} to {significant(high)})"
+    return f"{middle:g} ({low:g} to {high:g})"
 
 
 def _binned(x, happened, edges, scale: float):
