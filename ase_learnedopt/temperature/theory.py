@@ -11,6 +11,7 @@ where D = d(J J^T r / N)/dtheta along v = J^T r / N with r held fixed: the kerne
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -23,6 +24,8 @@ N_POWER = 20
 """Iterations for the largest eigenvalue of the kernel."""
 CAUTION = 0.1
 """Of the critical step, for the first rate to try: measured limits at small beta lie at 0.1 to 0.4 of the estimate."""
+RULES = ("sgd", "adam")
+"""Of which `Diagnostics.suggest` knows a first rate."""
 
 
 class Diagnostics(NamedTuple):
@@ -40,25 +43,30 @@ class Diagnostics(NamedTuple):
     lambda_max: float  # largest eigenvalue of P Theta P
     critical_step: float  # largest stable eta * beta^2 as far as the softmax is concerned: 2 K / lambda_max
     beta_one: float  # inverse temperature below which features move before anything is learned, from zero logits
+    sign_growth: float  # rms of |P J sign(v)|: how fast u moves where every parameter moves alike, as with Adam
 
     def suggest(self, momentum: float = 0.0, rule: str = "sgd") -> float:
-        """Returns the first learning rate to try, a tenth of what should still be stable.
+        """Returns the first learning rate to try.
 
-        Two limits hold, eta beta^2 < 2 K / lambda_max from the softmax and, below `beta_one`, one in eta beta from the
-        movement of features.
+        For gradient descent, a tenth of what should still be stable. Two limits hold, eta beta^2 < 2 K / lambda_max
+        from the softmax and, below `beta_one`, one in eta beta from the movement of features. For Adam, whose first
+        step moves every parameter by eta, the rate at which that step changes beta z by a tenth, with the same share
+        below `beta_one`.
 
         Args:
-          momentum: of gradient descent, in [0, 1).
-          rule: "sgd".
+          momentum: of gradient descent, in [0, 1); Adam's first step does not depend on it.
+          rule: "sgd" or "adam".
 
         Raises:
           ValueError: an impossible momentum or an unknown rule.
         """
-        if rule != "sgd":
-            raise ValueError(f"rule is {rule!r}; what is known is the step limit of sgd")
+        if rule not in RULES:
+            raise ValueError(f"rule is {rule!r}; what is known are the steps of {' and '.join(RULES)}")
         if not 0.0 <= momentum < 1.0:
             raise ValueError(f"momentum is {momentum:g}; give a number from 0 to below 1")
         share = min(1.0, self.beta / self.beta_one) if self.beta_one > 0.0 else 1.0
+        if rule == "adam":
+            return CAUTION * share / (self.beta * self.sign_growth)
         return CAUTION * self.critical_step * share * (1.0 - momentum) / self.beta**2
 
 
@@ -81,7 +89,8 @@ def diagnose(apply: Callable[[Any, Any], Any], params: Any, x, y, beta: float = 
     if len(shape.shape) != 2:
         raise ValueError(f"apply returns logits of the shape {shape.shape}; they must be [n_examples, n_classes]")
     targets = probabilities(y, shape.shape[1]).astype(shape.dtype)
-    found = {name: float(value) for name, value in _scales(apply, params, x, targets, float(beta)).items()}
+    scales = _scales(apply)(params, x, targets, jnp.asarray(beta, shape.dtype))
+    found = {name: float(value) for name, value in scales.items()}
     if any(np.isnan(value) for value in found.values()):  # infinity is fine: a linear model's kernel never changes
         raise ValueError(
             "logits or their derivatives are not finite: look at the inputs and at the start of the network"
@@ -89,12 +98,14 @@ def diagnose(apply: Callable[[Any, Any], Any], params: Any, x, y, beta: float = 
     return Diagnostics(beta=float(beta), n_classes=int(shape.shape[1]), **found)
 
 
-def _scales(apply, params, x, targets, beta: float) -> dict[str, Any]:
-    n_classes = targets.shape[1]
+@lru_cache(maxsize=64)
+def _scales(apply):
+    """Returns the compiled function that finds the scales of a network, kept since compiling it takes a second."""
 
     @jax.jit
-    def compute(params, x, targets):
+    def compute(params, x, targets, beta) -> dict[str, Any]:
         logits = apply(params, x)
+        n_examples, n_classes = logits.shape
         scaled = beta * centred(logits)
         share = jax.nn.softmax(scaled, axis=-1)
         residual = targets - share
@@ -104,6 +115,8 @@ def _scales(apply, params, x, targets, beta: float) -> dict[str, Any]:
         soft, _ = kernel_times(apply, params, x, bent, with_change=False)
         # From zero logits, where every class is as likely.
         first, first_change = kernel_times(apply, params, x, targets - 1.0 / n_classes)
+        (step,) = jax.vjp(lambda p: apply(p, x), params)[1](residual / n_examples)
+        _, by_sign = jax.jvp(lambda p: apply(p, x), (params,), (jax.tree.map(jnp.sign, step),))
         lambda_max = largest_eigenvalue(apply, params, x, targets)
         return {
             "logit_scale": logit_scale,
@@ -116,9 +129,10 @@ def _scales(apply, params, x, targets, beta: float) -> dict[str, Any]:
             "lambda_max": lambda_max,
             "critical_step": 2.0 * n_classes / lambda_max,
             "beta_one": rms(first_change) / (rms(centred(first)) * rms(first)),
+            "sign_growth": rms(centred(by_sign)),
         }
 
-    return compute(params, x, targets)
+    return compute
 
 
 def kernel_times(apply, params, x, residual, *, with_change: bool = True):

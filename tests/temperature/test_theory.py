@@ -100,6 +100,18 @@ def test_the_first_step_collapses_over_beta(data):
     np.testing.assert_allclose(moved, expected, rtol=0.01)
 
 
+@pytest.mark.parametrize("beta", [0.03, 1.0, 10.0])
+def test_the_first_step_of_adam_is_as_foretold(data, beta):
+    params = drawn()
+    zero, _ = offset_start(mlp, params, data[0])
+    found = diagnose(zero, params, *data, beta=beta)
+    rate = 1e-2 * found.suggest(rule="adam")
+    slope = jax.grad(lambda p: softmax_xent(zero(p, data[0]), data[1], beta))(params)
+    after = jax.tree.map(lambda p, s: p - rate * jnp.sign(s), params, slope)
+    expected = 1e-3 * min(1.0, beta / found.beta_one)
+    assert float(rms(centred(beta * zero(after, data[0])))) == pytest.approx(expected, rel=0.02)
+
+
 @pytest.mark.parametrize("beta", [0.1, 1.0])
 @pytest.mark.parametrize("target", [0.0, 0.5, 8.0])
 def test_offset_start_sets_the_magnitude_and_keeps_the_derivatives(data, beta, target):
@@ -140,7 +152,7 @@ def test_two_copies_scale_logits_and_keep_the_kernel(data, correlation):
         (lambda x, y: diagnose(mlp, drawn(), x * jnp.nan, y), "not finite"),
         (lambda x, y: diagnose(lambda p, x: mlp(p, x)[:, 0], drawn(), x, y), r"they must be \[n_examples, n_classes\]"),
         (lambda x, y: diagnose(mlp, drawn(), x, y).suggest(1.0), "momentum is 1"),
-        (lambda x, y: diagnose(mlp, drawn(), x, y).suggest(rule="adam"), "rule is 'adam'"),
+        (lambda x, y: diagnose(mlp, drawn(), x, y).suggest(rule="lion"), "rule is 'lion'"),
         (lambda x, y: offset_start(mlp, drawn(), x, 1.0, -1.0), "target is -1"),
         (lambda x, y: offset_start(linear, {"out": jnp.zeros((D, K))}, x, 1.0, 1.0), "cannot be scaled"),
         (lambda x, y: two_copies(mlp, drawn(), drawn(1), lambda path: False, 0.5), r"none of the parameters: \['in'\]"),
