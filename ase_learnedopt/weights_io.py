@@ -39,19 +39,19 @@ def save_weights(path: str | Path, params: Mapping, card: Mapping[str, Any]) -> 
     Raises:
       ValueError: the card lacks a field or is not JSON; a leaf is not a finite array of numbers; a key contains `/`.
     """
-    path = _with_npz(Path(path))
+    path = with_npz(Path(path))
     missing = [field for field in REQUIRED if field not in card]
     if missing:
         raise ValueError(f"the card lacks {', '.join(missing)}: it must have {', '.join(REQUIRED)}")
-    data = _pack(_flatten(params))
-    whole = {**card, "format": FORMAT, "name": path.stem, "package_version": _package_version()}
+    data = pack(flatten(params))
+    whole = {**card, "format": FORMAT, "name": path.stem, "package_version": package_version()}
     whole |= {"shapes": shapes(params), "sha256": hashlib.sha256(data).hexdigest()}
     try:
         text = json.dumps(whole, indent=2, allow_nan=False) + "\n"
     except (TypeError, ValueError) as error:
         raise ValueError(f"the card must be made of JSON types: {error}") from error
-    _write(path, data)
-    _write(path.with_suffix(".json"), text.encode())
+    write_whole(path, data)
+    write_whole(path.with_suffix(".json"), text.encode())
     return path
 
 
@@ -79,7 +79,7 @@ def load_weights(name_or_path: str | Path, expect: Mapping[str, Any] | None = No
     for field, value in (expect or {}).items():
         _require_equal(f"weights {name_or_path}: {field}", card.get(field), _as_json(value))
     with np.load(io.BytesIO(data), allow_pickle=False) as arrays:
-        params = _unflatten({key: arrays[key] for key in arrays.files})
+        params = unflatten({key: arrays[key] for key in arrays.files})
     _require_equal(f"weights {name_or_path}: shapes", card["shapes"], shapes(params))
     return params, card
 
@@ -128,7 +128,7 @@ def _locate(name_or_path: str | Path) -> tuple[Any, str]:
     names = list_weights()
     if isinstance(name_or_path, str) and name_or_path in names:
         return _shipped(), name_or_path
-    path = _with_npz(Path(name_or_path))
+    path = with_npz(Path(name_or_path))
     if path.is_file() or path.with_suffix(".json").is_file():
         return path.parent, path.stem
     near = difflib.get_close_matches(str(name_or_path), names)
@@ -157,7 +157,12 @@ def _leaves(params: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield f"{prefix}{key}", value
 
 
-def _flatten(params: Mapping) -> dict[str, np.ndarray]:
+def flatten(params: Mapping) -> dict[str, np.ndarray]:
+    """Returns nested parameters as one level of arrays, keys joined by `/`.
+
+    Raises:
+      ValueError: a leaf is not a finite array of numbers, or a key contains `/`.
+    """
     arrays = {key: np.asarray(value) for key, value in _leaves(params)}
     for key, array in arrays.items():
         if array.dtype.kind not in "fiub":
@@ -167,7 +172,7 @@ def _flatten(params: Mapping) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _pack(arrays: Mapping[str, np.ndarray]) -> bytes:
+def pack(arrays: Mapping[str, np.ndarray]) -> bytes:
     """Returns the bytes of an `.npz` file: the same for the same arrays, and for any key, unlike `numpy.savez`."""
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w") as archive:
@@ -177,7 +182,8 @@ def _pack(arrays: Mapping[str, np.ndarray]) -> bytes:
     return file.getvalue()
 
 
-def _unflatten(arrays: Mapping[str, np.ndarray]) -> dict:
+def unflatten(arrays: Mapping[str, np.ndarray]) -> dict:
+    """Returns the nested parameters that `flatten` was given."""
     params: dict = {}
     for key, array in arrays.items():
         *levels, last = key.split("/")
@@ -205,12 +211,13 @@ def _require_equal(where: str, found: Any, wanted: Any) -> None:
         )
 
 
-def _with_npz(path: Path) -> Path:
+def with_npz(path: Path) -> Path:
     """Returns the path with `.npz` added unless it is there; other dots in the name are left alone."""
     return path if path.suffix == ".npz" else path.with_name(path.name + ".npz")
 
 
-def _write(path: Path, data: bytes) -> None:
+def write_whole(path: Path, data: bytes) -> None:
+    """Writes a file in one move, so that it is never there in part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -223,7 +230,8 @@ def _write(path: Path, data: bytes) -> None:
         raise
 
 
-def _package_version() -> str:
+def package_version() -> str:
+    """Returns the version of the installed package."""
     try:
         return version("ase-learnedopt")
     except PackageNotFoundError:

@@ -1,7 +1,36 @@
 """Training of classifiers with an inverse temperature in the softmax: its loss, and what theory says of it. Layer 2."""
 
+from importlib import import_module
+
+from .calibration import calibrate_temperature
 from .init_scale import offset_start, two_copies
 from .losses import softmax_xent
+from .models import MODELS, Model, mlp
 from .theory import Diagnostics, diagnose
 
-__all__ = ["Diagnostics", "diagnose", "offset_start", "softmax_xent", "two_copies"]
+_NEEDS_SKLEARN = {"TemperatureClassifier": ".estimator"}
+
+__all__ = [
+    "MODELS",
+    "Diagnostics",
+    "Model",
+    "TemperatureClassifier",
+    "calibrate_temperature",
+    "diagnose",
+    "mlp",
+    "offset_start",
+    "softmax_xent",
+    "two_copies",
+]
+
+
+def __getattr__(name: str):
+    if name not in _NEEDS_SKLEARN:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_NEEDS_SKLEARN[name], __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -60,7 +60,8 @@ def advance(model: Model, state: State, data: Data, rows, rates, beta: float, se
     program = _compiled(model.apply, settings.solver)
     numbers = (np.float32(value) for value in (beta, settings.momentum, settings.weight_decay))
     state, found = program(state, data, rows, np.asarray(rates, np.float32), *numbers)
-    return state, tuple(map(float, found))
+    train_loss, accuracy, loss = map(float, found)
+    return state, (train_loss, round(accuracy, 6), loss)  # a sum in float32, whose last digit must not break a tie
 
 
 def program(apply: Callable, solver: str) -> Callable:

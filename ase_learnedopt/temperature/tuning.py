@@ -5,6 +5,7 @@ happened to be tried further. So at every beta rates are raised until the judged
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def tune(train_at: TrainAt, betas: Sequence[float], first_rate: Callable[[float]
     """
     trainings: list[Training] = []
     for beta in betas:
-        _along_rates(lambda rate, beta=beta: train_at(beta, rate), first_rate(beta), trainings)
+        _along_rates(partial(train_at, beta), first_rate(beta), trainings)
         if trainings[-1].interrupted:
             break
     best = max(trainings, key=lambda training: training.score)

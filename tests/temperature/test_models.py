@@ -79,6 +79,9 @@ def test_flax_modules_are_models():
     params = model.init(KEY, X, 3)
     np.testing.assert_array_equal(model.apply(params, X), module.apply({"params": params}, X))
     assert as_model(linen.Dense(3)).apply is model.apply
+    listed = linen.Sequential([linen.Dense(3)])
+    assert as_model(listed).apply is as_model(listed).apply
+    assert as_model(listed).apply is not as_model(linen.Sequential([linen.Dense(3)])).apply
     with pytest.raises(ValueError, match="4 classes need"):
         model.init(KEY, X, 4)
     with pytest.raises(ValueError, match="keeps batch_stats beside params"):

@@ -27,7 +27,7 @@ def as_model(model: Any) -> Model:
         from flax import linen
 
         if isinstance(model, linen.Module):
-            return _from_flax(model)
+            return _from_flax(model if _hashable(model) else _Same(model))
     raise ValueError(
         f"model is {model!r}; give a pair of functions (init, apply), with init(key, x, n_classes) -> params and "
         "apply(params, x) -> logits, or a module of flax.linen"
@@ -36,6 +36,8 @@ def as_model(model: Any) -> Model:
 
 @lru_cache(maxsize=64)
 def _from_flax(module: Any) -> Model:
+    module = module.itself if isinstance(module, _Same) else module
+
     def init(key, x, n_classes: int):
         logits, variables = module.init_with_output(key, x)
         if logits.shape != (x.shape[0], n_classes):
@@ -49,3 +51,24 @@ def _from_flax(module: Any) -> Model:
         return module.apply({"params": params}, x)
 
     return Model(init, apply)
+
+
+class _Same:
+    """Stands for an object that cannot be hashed, such as a module with a list in it, and is equal to itself alone."""
+
+    def __init__(self, itself: Any):
+        self.itself = itself
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other.itself is self.itself
+
+    def __hash__(self) -> int:
+        return id(self.itself)
+
+
+def _hashable(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
