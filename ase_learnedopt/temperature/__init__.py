@@ -6,6 +6,8 @@ from .calibration import calibrate_temperature
 from .init_scale import offset_start, two_copies
 from .losses import softmax_xent
 from .models import MODELS, Model, mlp
+from .sweep import sweep_beta
+from .sweep_result import Sweep
 from .theory import Diagnostics, diagnose
 
 _NEEDS_SKLEARN = {"TemperatureClassifier": ".estimator"}
@@ -14,12 +16,14 @@ __all__ = [
     "MODELS",
     "Diagnostics",
     "Model",
+    "Sweep",
     "TemperatureClassifier",
     "calibrate_temperature",
     "diagnose",
     "mlp",
     "offset_start",
     "softmax_xent",
+    "sweep_beta",
     "two_copies",
 ]
 

@@ -42,9 +42,15 @@ class Data(NamedTuple):
     judge_weight: Any  # [n_blocks, BLOCK], their sum is one
 
 
-def on_device(train: Examples, judge: Examples) -> Data:
-    """Returns examples to train on and to judge by as the compiled program takes them."""
-    n_blocks = _power_of_two(-(-len(judge.y) // BLOCK))
+def on_device(train: Examples, judge: Examples, n_judged: int = 0) -> Data:
+    """Returns examples to train on and to judge by as the compiled program takes them.
+
+    Args:
+      train: examples to train on.
+      judge: examples to judge by.
+      n_judged: for how many of the second kind to leave room at least.
+    """
+    n_blocks = _power_of_two(-(-max(n_judged, len(judge.y)) // BLOCK))
     share = (judge.weight / judge.weight.sum()).astype(np.float32)
     blocks = [padded(a, n_blocks * BLOCK).reshape(n_blocks, BLOCK, *a.shape[1:]) for a in (judge.x, judge.y, share)]
     n_rows = _power_of_two(max(BLOCK, len(train.y)))

@@ -17,6 +17,9 @@ CHECK = 50
 PATIENCE = 10
 """Looks without progress after which a training with early stopping ends."""
 
+Score = tuple[float, float]
+DIVERGED: Score = (-1.0, -np.inf)
+"""Score of a training whose loss did not stay finite."""
 Show = Callable[[int, "Training"], None]
 
 
@@ -33,9 +36,9 @@ class Training(NamedTuple):
     interrupted: bool = False
 
     @property
-    def score(self) -> tuple[float, float]:
+    def score(self) -> Score:
         """What decides between trainings: accuracy, then the loss."""
-        return (-1.0, -np.inf) if self.diverged else (self.accuracy, -self.loss)
+        return DIVERGED if self.diverged else (self.accuracy, -self.loss)
 
 
 def train(

@@ -4,12 +4,11 @@ Theory gives the best rate at a beta to a factor of a hundred, and a beta is eas
 happened to be tried further. So at every beta rates are raised until the judged score falls.
 """
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
 
-from .training import Training
+from .training import DIVERGED, Score, Training
 
 RATIO = 10.0**0.5
 """Between a rate and the next."""
@@ -51,9 +50,11 @@ def tune(train_at: TrainAt, betas: Sequence[float], first_rate: Callable[[float]
     """
     trainings: list[Training] = []
     for beta in betas:
-        _along_rates(partial(train_at, beta), first_rate(beta), trainings)
-        if trainings[-1].interrupted:
-            break
+        search = climb()
+        half_decades: int | None = next(search)
+        while half_decades is not None and not (trainings and trainings[-1].interrupted):
+            trainings.append(train_at(beta, first_rate(beta) * RATIO**half_decades))
+            half_decades = following(search, trainings[-1].score)
     best = max(trainings, key=lambda training: training.score)
     if best.diverged:
         rates = [training.rate for training in trainings]
@@ -64,22 +65,29 @@ def tune(train_at: TrainAt, betas: Sequence[float], first_rate: Callable[[float]
     return best._replace(interrupted=trainings[-1].interrupted), trainings
 
 
-def _along_rates(train_at: Callable[[float], Training], first: float, trainings: list[Training]) -> None:
-    """Raises the rate from the first one until the score falls, and lowers it if the first one was the best."""
-    start = best = train_at(first)
-    trainings.append(start)
-    for direction in (1, -1):
-        up, falls = direction == 1, 0
-        if start.diverged if up else best.score > start.score:
+def following(search: Generator[int, Score, None], score: Score) -> int | None:
+    """Returns what a search wants to try after it has seen a score; None: it has ended."""
+    try:
+        return search.send(score)
+    except StopIteration:
+        return None
+
+
+def climb() -> Generator[int, Score, None]:
+    """Yields which rate to try next, as half decades above the first, and is sent the score it gave.
+
+    Rates are raised until the score falls, and lowered if the first one was the best.
+    """
+    start = best = yield 0
+    for up in (True, False):
+        falls = 0
+        if start == DIVERGED if up else best > start:
             continue
         for i in range(1, MOST + 1):
-            if trainings[-1].interrupted:
-                return
-            current = train_at(first * RATIO ** (direction * i))
-            trainings.append(current)
-            if current.score > best.score:
-                best, falls = current, 0
-            elif up or not current.diverged:  # on the way down, what diverged is not yet a fall
+            score = yield i if up else -i
+            if score > best:
+                best, falls = score, 0
+            elif up or score != DIVERGED:  # on the way down, what diverged is not yet a fall
                 falls += 1
-            if falls >= FALLS or (up and current.diverged):
+            if falls >= FALLS or (up and score == DIVERGED):
                 break
