@@ -87,7 +87,7 @@ def program(apply: Callable, solver: str) -> Callable:
         def judge(block):
             x, y, weight = block
             logits = apply(state.params, x)
-            right = (jnp.argmax(logits, axis=-1) == y).astype(weight.dtype)
+            right = (jnp.argmax(logits, axis=-1).astype(y.dtype) == y).astype(weight.dtype)
             losses = jnp.where(weight > 0.0, softmax_xent(logits, y, beta, reduction="none"), 0.0)
             return jnp.sum(weight * right), jnp.sum(weight * losses)
 

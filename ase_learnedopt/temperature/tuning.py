@@ -4,6 +4,7 @@ Theory gives the best rate at a beta to a factor of a hundred, and a beta is eas
 happened to be tried further. So at every beta rates are raised until the judged score falls.
 """
 
+import warnings
 from collections.abc import Callable, Generator, Sequence
 
 import numpy as np
@@ -43,19 +44,30 @@ def tune(train_at: TrainAt, betas: Sequence[float], first_rate: Callable[[float]
       first_rate: beta -> learning rate to begin with.
 
     Returns:
-      The best training, and all in the order in which they were made.
+      The best training, and all in the order in which they were made, these without parameters.
 
     Raises:
       ValueError: every training diverged.
+      KeyboardInterrupt: before the first look of the first training.
     """
+    best: Training | None = None
     trainings: list[Training] = []
     for beta in betas:
         search = climb()
         half_decades: int | None = next(search)
         while half_decades is not None and not (trainings and trainings[-1].interrupted):
-            trainings.append(train_at(beta, first_rate(beta) * RATIO**half_decades))
-            half_decades = following(search, trainings[-1].score)
-    best = max(trainings, key=lambda training: training.score)
+            try:
+                current = train_at(beta, first_rate(beta) * RATIO**half_decades)
+            except KeyboardInterrupt:  # before its first look
+                if best is None:
+                    raise
+                warnings.warn(f"the search was interrupted after {len(trainings)} trainings", stacklevel=2)
+                return best._replace(interrupted=True), trainings
+            if best is None or current.score > best.score:
+                best = current
+            trainings.append(current._replace(params=None))  # a large network is kept once only
+            half_decades = following(search, current.score)
+    assert best is not None
     if best.diverged:
         rates = [training.rate for training in trainings]
         raise ValueError(

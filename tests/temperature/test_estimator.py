@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from helpers import precision
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -117,6 +118,18 @@ def test_probabilities_are_the_softmax_of_beta_times_logits(iris):
     labels = np.searchsorted(found.classes_, y)
     loss = float(softmax_xent(jnp.asarray(found.decision_function(x) / 0.2, jnp.float32), labels, 0.2))
     assert -np.log(found.predict_proba(x)[np.arange(len(y)), labels]).mean() == pytest.approx(loss, rel=1e-4)
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_the_precision_of_jax_means_nothing(iris, solver):
+    x, y = iris
+    settings = {**SHORT, "layer_norm": True, "beta": 0.5, "solver": solver}
+    with precision("float32"):
+        single = TemperatureClassifier(**settings).fit(x, y).partial_fit(x, y)
+    with precision("float64"):
+        double = TemperatureClassifier(**settings).fit(x, y).partial_fit(x, y)
+        assert {leaf.dtype for leaf in jax.tree.leaves(double._params)} == {np.dtype("float32")}
+    assert double.score(x, y) == pytest.approx(single.score(x, y), abs=0.03)
 
 
 # Partial fits, other networks

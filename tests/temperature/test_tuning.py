@@ -66,6 +66,27 @@ def test_a_search_ends_where_it_is_interrupted():
     assert trainings[-1].beta == 0.5
 
 
+@pytest.mark.parametrize("after", [0, 1, 5])
+def test_an_interruption_before_a_training_is_judged(after):
+    calls = []
+
+    def train_at(beta, rate):
+        if len(calls) == after:
+            raise KeyboardInterrupt
+        calls.append(rate)
+        return Training(None, beta, rate, 1.0 - len(calls) / 10, 0.0, {})
+
+    if after == 0:
+        with pytest.raises(KeyboardInterrupt):
+            tune(train_at, [1.0], lambda _: 1.0)
+        return
+    with pytest.warns(UserWarning, match=f"interrupted after {after} trainings"):
+        found, trainings = tune(train_at, [1.0, 0.1], lambda _: 1.0)
+    assert found.interrupted
+    assert found.accuracy == 0.9
+    assert len(trainings) == after
+
+
 def test_nothing_to_choose_from():
     with pytest.raises(ValueError, match="did not stay finite at any of the learning rates"):
         tune(scorer(lambda *_: 0.5, -99), [1.0], lambda _: 1.0)
