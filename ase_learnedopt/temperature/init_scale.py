@@ -25,7 +25,8 @@ def offset_start(apply: Apply, params: Any, x, beta: float = 1.0, target: float 
       params: of the start; they are kept and evaluated with every call.
       x: `[n_examples, ...]` examples on which the magnitude is measured.
       beta: inverse temperature.
-      target: rms over examples of |P beta z| at the start, P taking off the mean over classes; zero for logits of zero.
+      target: rms over examples of the norm of P beta z at the start, P taking off the mean over classes; zero for
+        logits of zero.
 
     Returns:
       The new `apply`, to be used with the same parameters, and `a`.
