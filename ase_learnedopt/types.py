@@ -83,7 +83,8 @@ class Optimizer(NamedTuple):
 
     `update`: (state, energy [], forces [n_atoms, 3]) -> state, ready for the next evaluation.
 
-    `advance`: same as update but may leave `state.pending` true.
+    `advance`: same as update but may leave `state.pending` true; one whose network looks around in every step takes
+    neighbour rows, or None, as a fourth argument, which may be left out.
 
     `hop`: (state, neighbors or None) -> state with `pending` false; None for optimizers that never hop. Drivers call it
     only where `pending` is true.

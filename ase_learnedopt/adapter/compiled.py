@@ -27,19 +27,22 @@ class Policy(NamedTuple):
 
     `start(params, config, key, system, budget)`, if there is one, returns what its `init` returns, in NumPy: for one
     structure that takes less time than to compile `init`.
+
+    `sees_neighbors`: whether `advance` takes neighbour rows as its last argument, as every `hop` does.
     """
 
     build: Callable
     params: Any
     config: Hashable
     start: Callable | None = None
+    sees_neighbors: bool = False
 
 
 class Compiled(NamedTuple):
     """Holds the compiled functions; each but `length` returns the state as a vector."""
 
     init: Callable  # (params, key, system, budget); not compiled where the policy has a `start`
-    advance: Callable  # (params, state, observation): positions, gradient and energy, in one vector [6 * n_atoms + 1]
+    advance: Callable  # (params, state, observation, neighbors or None); positions, gradient, energy: [6 * n_atoms + 1]
     hop: Callable  # (params, state, n_atoms, neighbors); n_atoms is compiled in
     length: Callable  # as init: the length of a state of this size
 
@@ -121,12 +124,13 @@ def compile_policy(build: Callable, config: Hashable, params_layout: Layout, sta
         assert start is not None
         return pack(start(unflatten(np.asarray(params), params_layout), config, key, system, budget))
 
-    def advance(params, vector, observation):
+    def advance(params, vector, observation, neighbors=None):
         n_atoms = observation.shape[0] // 6
         positions, gradient = observation[:-1].reshape(2, n_atoms, 3)
         # The positions reached, not those proposed: constraints may have projected the move.
         state = unpack(vector, n_atoms)._replace(positions=positions)
-        return pack(optimizer(params).advance(state, observation[-1], -gradient))
+        given = () if neighbors is None else (neighbors,)
+        return pack(optimizer(params).advance(state, observation[-1], -gradient, *given))
 
     def hop(params, vector, n_atoms, neighbors):
         return pack(optimizer(params).hop(unpack(vector, n_atoms), neighbors))

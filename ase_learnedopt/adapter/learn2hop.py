@@ -27,6 +27,7 @@ class Learn2Hop(TrainedOptimizer):
 
     architecture = "learn2hop"
     _start = staticmethod(start_learn2hop)
+    _sees_neighbors = True
 
     def __init__(
         self,
@@ -36,7 +37,7 @@ class Learn2Hop(TrainedOptimizer):
         trajectory=None,
         append_trajectory: bool = False,
         *,
-        weights: str | Path | None = "learn2hop_lj13",
+        weights: str | Path | None = "learn2hop_lj",
         config: Learn2HopConfig | None = None,
         **kwargs,
     ):

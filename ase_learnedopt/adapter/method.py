@@ -12,9 +12,9 @@ from .compiled import Policy, compile_policy, double_precision, flatten, host_de
 from .convert import to_rows
 
 HOST_NEIGHBORS_ABOVE = 300
-"""Atoms above which hops read neighbour rows made on the host instead of all pairs."""
+"""Atoms above which optimizers read neighbour rows made on the host instead of all pairs."""
 NEIGHBOR_CONTACTS = 2.3
-"""Reach of the surroundings that hops look at, in contact distances."""
+"""Reach of the surroundings that optimizers look at, in contact distances."""
 
 
 class LearnedMethod:
@@ -33,6 +33,7 @@ class LearnedMethod:
         params, layout = flatten(policy.params)
         self._functions = compile_policy(policy.build, policy.config, layout, policy.start)
         self._system, self._n_dofs, self._size = system, n_dofs, len(system.species)
+        self._sees_neighbors = policy.sees_neighbors
         with double_precision():
             self._params = jax.device_put(params, host_device())
 
@@ -56,12 +57,13 @@ class LearnedMethod:
         observation[: len(x)] = x
         observation[3 * self._size : 3 * self._size + len(x)] = gradient
         observation[-1] = energy
+        neighbors = self._neighbors(x) if self._sees_neighbors else None
         with double_precision():
-            self._take(self._functions.advance(self._params, self._state[0], observation))
+            self._take(self._functions.advance(self._params, self._state[0], observation, neighbors))
 
     def hop(self) -> None:
         """Proposes a new start, where one is pending."""
-        neighbors = self._neighbors()
+        neighbors = self._neighbors(self._state[1][: self._n_dofs])
         with double_precision():
             self._take(self._functions.hop(self._params, self._state[0], self._size, neighbors))
 
@@ -69,9 +71,12 @@ class LearnedMethod:
         """Returns the move `[n_dofs]` from `x` to the next geometry to evaluate."""
         return self._state[1][: self._n_dofs] - x
 
-    def _neighbors(self) -> Neighbors | None:
-        """Returns the neighbour rows of the last geometry where all pairs are too many, or their nearest images few."""
-        from ..neighbors import n_images, neighbor_rows  # only hops pay for its imports
+    def _neighbors(self, x: np.ndarray) -> Neighbors | None:
+        """Returns the neighbour rows of a geometry where all pairs are too many, or their nearest images few.
+
+        Made anew each time: rows kept from an earlier geometry would make a restarted run sum in another order.
+        """
+        from ..neighbors import n_images, neighbor_rows  # only those who need them pay for its imports
 
         system = self._system
         atoms = system.species >= 0
@@ -79,7 +84,7 @@ class LearnedMethod:
         small = self._n_dofs <= 3 * HOST_NEIGHBORS_ABOVE
         if small and not any(n_images(system.cell, system.pbc, cutoff)):
             return None
-        positions = to_rows(self._state[1][: self._n_dofs], self._size)
+        positions = to_rows(x, self._size)
         return neighbor_rows(positions, system.cell, system.pbc, cutoff, mask=atoms)
 
     def datafy(self) -> dict:

@@ -25,6 +25,7 @@ class TrainedOptimizer(LearnedOptimizer):
 
     architecture: ClassVar[str]
     _start: ClassVar[Callable | None] = None
+    _sees_neighbors: ClassVar[bool] = False  # in every step
     _on_one_structure: ClassVar[dict[str, Any]] = {}  # constants that only batches want otherwise
 
     def __init__(
@@ -47,7 +48,9 @@ class TrainedOptimizer(LearnedOptimizer):
         config = replace(self._config, **self._on_one_structure)
         if self._given_maxstep is not None:
             config = replace(config, maxstep=self._given_maxstep / self.length_scale)
-        return Policy(LEARNED[self.architecture].build, self._params, config, type(self)._start)
+        return Policy(
+            LEARNED[self.architecture].build, self._params, config, type(self)._start, type(self)._sees_neighbors
+        )
 
     def _settings(self) -> str:
         return f"weights {self.weights}, {super()._settings()}"

@@ -5,6 +5,8 @@ from typing import Any
 
 from .common import add_command, positive_int
 
+WEIGHTS = "learn2hop_lj"
+
 
 def add_reproduce(commands: Any) -> None:
     """Adds the command, its papers and their experiments."""
@@ -13,18 +15,41 @@ def add_reproduce(commands: Any) -> None:
     papers = command.add_subparsers(required=True, metavar="PAPER")
     paper = add_command(papers, "learn2hop", "learned optimizers on rough landscapes, arXiv:2107.09661", example)
     experiments = paper.add_subparsers(required=True, metavar="EXPERIMENT")
-    _add_clusters(experiments)
+    for name, summary in COMPARISONS.items():
+        _add_comparison(experiments, name, summary)
     _add_hopping(experiments)
+    _add_ablation(experiments)
+    _add_training(experiments)
 
 
-def _add_clusters(experiments: Any) -> None:
-    example = "ase-learnedopt reproduce learn2hop clusters --seeds 20 --workers 2 --out clusters"
-    command = add_command(experiments, "clusters", "mean best energy at equal evaluations on Lennard-Jones", example)
-    command.set_defaults(run=_compare, experiment="clusters")
+COMPARISONS = {
+    "clusters": "mean best energy at equal evaluations on Lennard-Jones clusters",
+    "gupta": "the same on bimetallic clusters: unseen compositions, elements, sizes",
+    "silicon": "the same on disordered silicon, from random and liquid starts",
+}
+
+
+def _add_comparison(experiments: Any, name: str, summary: str) -> None:
+    example = f"ase-learnedopt reproduce learn2hop {name} --seeds 20 --workers 2 --out {name}"
+    command = add_command(experiments, name, summary, example)
+    command.set_defaults(run=_compare, experiment=name)
     add = command.add_argument
     add("--out", required=True, metavar="FOLDER", help="where records and page go; what is there is not run again")
     add("--seeds", type=positive_int, metavar="N", help="starts of every problem (default: those of the experiment)")
     add("--workers", type=positive_int, default=1, metavar="N", help="processes (default 1)")
+    add("--quiet", action="store_true", help="no progress")
+
+
+def _add_ablation(experiments: Any) -> None:
+    example = "ase-learnedopt reproduce learn2hop ablation --problem lj38 --out ablation"
+    command = add_command(experiments, "ablation", "what the network reads, and what it writes with", example)
+    command.set_defaults(run=_ablation)
+    add = command.add_argument
+    add("--out", required=True, metavar="FOLDER", help="where the page goes")
+    add("--problem", default="lj38", metavar="NAME", help="lj38 (default), or another with a potential of ours")
+    add("--weights", default=WEIGHTS, metavar="NAME", help=f"of Learn2Hop (default {WEIGHTS})")
+    add("--runs", type=positive_int, default=150, metavar="N", help="starts (default 150)")
+    add("--evaluations", type=positive_int, default=5_000, metavar="N", help="of each run (default 5000)")
     add("--quiet", action="store_true", help="no progress")
 
 
@@ -35,9 +60,20 @@ def _add_hopping(experiments: Any) -> None:
     add = command.add_argument
     add("--out", required=True, metavar="FOLDER", help="where the page goes")
     add("--problem", default="lj38", metavar="NAME", help="lj38 (default), or another with a potential of ours")
-    add("--weights", default="learn2hop_lj13", metavar="NAME", help="of Learn2Hop (default learn2hop_lj13)")
+    add("--weights", default=WEIGHTS, metavar="NAME", help=f"of Learn2Hop (default {WEIGHTS})")
     add("--runs", type=positive_int, default=20, metavar="N", help="of each method (default 20)")
     add("--evaluations", type=positive_int, default=5_000, metavar="N", help="of each run (default 5000)")
+    add("--quiet", action="store_true", help="no progress")
+
+
+def _add_training(experiments: Any) -> None:
+    example = "ase-learnedopt reproduce learn2hop training --out training"
+    command = add_command(experiments, "training", "strategies, losses and variants of meta-training", example)
+    command.set_defaults(run=_training)
+    add = command.add_argument
+    add("--out", required=True, metavar="FOLDER", help="where runs and page go; what is there is gone on with")
+    add("--seeds", type=positive_int, default=3, metavar="N", help="of training, for each variant (default 3)")
+    add("--steps", type=positive_int, metavar="N", help="outer steps of each run (default: those of the experiment)")
     add("--quiet", action="store_true", help="no progress")
 
 
@@ -59,4 +95,23 @@ def _hopping(arguments: argparse.Namespace) -> int:
         evaluations=arguments.evaluations, quiet=arguments.quiet,
     )  # fmt: skip
     print(f"written {page}")
+    return 0
+
+
+def _ablation(arguments: argparse.Namespace) -> int:
+    from ..reproduce.ablation import run_ablation
+
+    page = run_ablation(
+        arguments.problem, arguments.out, weights=arguments.weights, n_runs=arguments.runs,
+        evaluations=arguments.evaluations, quiet=arguments.quiet,
+    )  # fmt: skip
+    print(f"written {page}")
+    return 0
+
+
+def _training(arguments: argparse.Namespace) -> int:
+    from ..reproduce.training import run_training
+
+    seeds = range(1, arguments.seeds + 1)
+    print(f"written {run_training(arguments.out, seeds=seeds, steps=arguments.steps, quiet=arguments.quiet)}")
     return 0

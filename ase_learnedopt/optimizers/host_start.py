@@ -14,7 +14,7 @@ from .exchange import N_PAIR_FEATURES, ExchangeModel
 from .hop_state import LearnedHopConfig, LearnedHopState
 from .host_random import split, to_normal, uniforms
 from .learn2hop import INVERSE_CURVATURE, Learn2HopConfig, Learn2HopState, rotation_rows
-from .learn2hop_features import MOMENTUM_DECAYS, SQUARE_DECAYS, Moments
+from .learn2hop_features import MOMENTUM_DECAYS, SQUARE_DECAYS, Draws, Moments
 from .policy import HOP_FEATURES
 from .portfolio import (
     ARMS,
@@ -72,6 +72,9 @@ def start_learn2hop(params: dict, config: Learn2HopConfig, key, system: System, 
         "newton": start_relaxation(system.positions, scale, config.memory),
         "last_energy": _real(np.inf),
         "since_best": _whole(0),
+        "since_hop": _whole(0),
+        "draws": Draws(*_arrays(np.zeros(n), _real(0.0))),
+        "press": np.zeros(n),
         "arrived": np.zeros((), bool),
         "frame": np.array(rotation_rows(to_normal(uniforms(key_frame, 4)))) if turns else np.eye(3),
     }

@@ -2,13 +2,15 @@
 
 After Merchant, Metz, Schoenholz & Cubuk, "Learn2Hop: Learned Optimization on Rough Landscapes", ICML 2021,
 arXiv:2107.09661. The network is the same for every atom and reads nothing of their number or order, so it carries over
-to any size. Two variants of one architecture: `equivariant` reads numbers that no rotation changes and writes factors
-on vectors that turn with the structure; `cartesian`, the paper's kind, reads and writes components, in a frame drawn at
-random for each run.
+to any size. To the move that the paper's network writes come three outputs that a hop can be made of: a kick, a press
+that draws the quasi-Newton step to round structures, and a return to the best geometry. An untrained network uses none
+of them: whether, when and on which atoms is learned. Two variants of one architecture: `equivariant` reads numbers that
+no rotation changes and writes factors on vectors that turn with the structure; `cartesian`, the paper's kind, reads and
+writes components, in a frame drawn at random for each run.
 """
 
-import math
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -22,22 +24,29 @@ from .learn2hop_features import (
     SCALARS,
     VECTORS,
     WAY_UNIT,
+    Draws,
     Moments,
     Progress,
+    draw,
     init_moments,
+    pull,
     read,
     update_moments,
 )
 from .local import TOLERANCE, cap_rows, energy_gradient, rms_gradient
 from .noise import to_normal, uniforms
-from .relax import RelaxState, follow, relax_init
+from .relax import RelaxState, follow, forget, relax_init
 
 VARIANTS = ("equivariant", "cartesian")
+OTHER_OUTPUTS = ("log magnitude", "press", "kick", "return to best")
 LOG_MAGNITUDES = (-7.0, 2.0)
 """Bounds of an atom's log-magnitude: its steps span four orders."""
-NOISE = -2.2
-"""Of the untrained network, before the factor 3 and the exponential: so little that a minimum is reached, so much that
-training feels it."""
+KICK = 1.5
+"""Length scales: of every component of a random move whose output is 1."""
+OFF = -0.1
+"""Outputs of press, kick and return before training: none happens, but training is near enough to try them all."""
+LONGEST_PAIR = 0.3
+"""Length scales: a longer move leads elsewhere, and the quasi-Newton step begins anew."""
 INVERSE_CURVATURE = 0.01
 """Of the first quasi-Newton step, in length scales squared per energy scale; a Lennard-Jones bond has 1/72."""
 
@@ -53,7 +62,7 @@ class Learn2HopConfig:
     variant: str = "equivariant"
     hidden: tuple[int, ...] = (24, 24)  # widths of the layers
     step: float = 0.05  # length of a move whose factor and magnitude are one
-    maxstep: float = 0.3  # longest move of one atom
+    maxstep: float = 1.0  # longest move of one atom, but for returns to the best geometry
     memory: int = 6  # curvature pairs of the quasi-Newton step
 
     def __post_init__(self) -> None:
@@ -78,6 +87,9 @@ class Learn2HopState(NamedTuple):
     newton: RelaxState  # the geometries so far, for the quasi-Newton step
     last_energy: jax.Array  # [] eV
     since_best: jax.Array  # [] int32, evaluations
+    since_hop: jax.Array  # [] int32, evaluations since the last minimum or long move
+    draws: Draws
+    press: jax.Array  # [n_atoms] how strongly the next quasi-Newton step is drawn to the centroid
     arrived: jax.Array  # [] bool, the last evaluation was at a local minimum
     frame: jax.Array  # [3, 3] rotation in which the cartesian network sees the structure
 
@@ -100,34 +112,49 @@ def learn2hop(params: dict | None = None, config: Learn2HopConfig | None = None)
             ),
             last_energy=jnp.full((), jnp.inf, dtype),
             since_best=jnp.zeros((), jnp.int32),
+            since_hop=jnp.zeros((), jnp.int32),
+            draws=Draws(jnp.zeros(system.positions.shape[0], dtype), jnp.zeros((), dtype)),
+            press=jnp.zeros(system.positions.shape[0], dtype),
             arrived=jnp.zeros((), bool),
             frame=_random_rotation(key_frame, dtype) if config.variant == "cartesian" else jnp.eye(3, dtype=dtype),
         )
 
-    def advance(state, energy, forces):
+    def advance(state, energy, forces, neighbors=None):
         system = state.system
         gradient = energy_gradient(system, forces)
         slope = cap_rows(gradient * system.length_scale / system.energy_scale, LARGEST_GRADIENT)
         progress = _progress(state, energy)
         moments = update_moments(state.moments, slope)
-        newton, step = follow(state.newton, state.positions, gradient)
+        moved = jnp.max(jnp.sum((state.positions - state.newton.positions) ** 2, axis=-1)) ** 0.5
+        jumped = moved > LONGEST_PAIR * system.length_scale
+        bent = gradient + state.press[:, None] * pull(state.positions, system)
+        newton, step = follow(forget(state.newton, jumped), state.positions, bent)
         seen = record(state, energy)
-        ways = jnp.stack([step, seen["best_positions"] - state.positions]) / system.length_scale
-        noise = jax.random.fold_in(state.key, state.n_evaluations)
-        # Without the barrier the compiler works out the neighbourhoods again for every output of the first layer.
-        inputs = jax.lax.optimization_barrier(read(noise, state.positions, system, slope, ways, moments, progress))
-        move = cap_rows(config.step * _think(params, config, state.frame, *inputs), config.maxstep)
-        move = jnp.where(system.movable[:, None], move, 0.0)
+        back = seen["best_positions"] - state.positions
+        ways = jnp.stack([step, back]) / system.length_scale
+        noise, normals, draws = draw(jax.random.fold_in(state.key, state.n_evaluations), system)
         low = rms_gradient(system, gradient) < TOLERANCE
+        fresh = low | jumped | (state.n_evaluations == 0)
+        draws = jax.tree.map(partial(jnp.where, fresh), draws, state.draws)
+        # Without the barrier the compiler works out the neighbourhoods again for every output of the first layer.
+        inputs = jax.lax.optimization_barrier(
+            read(noise, draws, state.positions, system, slope, ways, moments, progress, neighbors)
+        )
+        move, press, kick, home = _think(params, config, state.frame, *inputs)
+        move = cap_rows(config.step * move + KICK * kick * normals, config.maxstep) * system.length_scale
+        move = jnp.where(system.movable[:, None], move, 0.0)
         event = jnp.where(low, jnp.where(state.arrived, STEP, MINIMUM), jnp.where(state.arrived, HOP, STEP))
         return state._replace(
             **seen,
             newton=newton,
-            positions=state.positions + move * system.length_scale,
+            press=press,
+            positions=state.positions + home * back + move,
             event=event.astype(jnp.int32),
-            moments=moments._replace(last_move=move),
+            moments=moments._replace(last_move=move / system.length_scale),
             last_energy=energy,
             since_best=progress.since_best.astype(jnp.int32),
+            since_hop=jnp.where(fresh, 0, state.since_hop + 1),
+            draws=draws,
             arrived=low,
         )
 
@@ -136,16 +163,17 @@ def learn2hop(params: dict | None = None, config: Learn2HopConfig | None = None)
 
 def param_shapes(config: Learn2HopConfig) -> dict[str, dict[str, tuple[int, ...]]]:
     """Returns the shape of every array of the network, layer by layer."""
-    n_inputs, n_outputs = len(SCALARS), len(VECTORS) + 2
+    n_inputs, n_outputs = len(SCALARS), len(VECTORS) + len(OTHER_OUTPUTS)
     if config.variant == "cartesian":
-        n_inputs, n_outputs = n_inputs + 3 * len(VECTORS), 5
-    widths = (n_inputs, *config.hidden, n_outputs)
-    names = [*(f"layer{k}" for k in range(len(config.hidden))), "output"]
-    return {name: {"weights": (widths[k], widths[k + 1]), "bias": (widths[k + 1],)} for k, name in enumerate(names)}
+        n_inputs, n_outputs = n_inputs + 3 * len(VECTORS), 3 + len(OTHER_OUTPUTS)
+    widths = (n_inputs, *config.hidden)
+    shapes = {f"layer{k}": (widths[k], widths[k + 1]) for k in range(len(config.hidden))}
+    shapes["output"] = (n_inputs + widths[-1], n_outputs)  # also reads the inputs themselves
+    return {name: {"weights": shape, "bias": shape[1:]} for name, shape in shapes.items()}
 
 
 def random(config: Learn2HopConfig, seed: int = 0) -> dict:
-    """Draws parameters, LeCun-normal in every layer, with biases of zero but for the noise, which is small at first."""
+    """Draws parameters, LeCun-normal in every layer, with biases of zero but for press, kick and return."""
     shapes = param_shapes(config)
     keys = jax.random.split(jax.random.PRNGKey(seed), len(shapes))
     params = {
@@ -155,12 +183,12 @@ def random(config: Learn2HopConfig, seed: int = 0) -> dict:
         }
         for key, (name, layer) in zip(keys, shapes.items(), strict=True)
     }
-    params["output"]["bias"] = params["output"]["bias"].at[-1].set(-1.0)
+    params["output"]["bias"] = params["output"]["bias"].at[-3:].set(OFF)
     return params
 
 
 def silent(config: Learn2HopConfig) -> dict:
-    """Returns parameters of zeros but for the quasi-Newton step: what `descent` does, without any noise, in NumPy.
+    """Returns parameters of zeros but for the quasi-Newton step: what `descent` does, in NumPy.
 
     Raises:
       ValueError: a cartesian network, which has no such parameters.
@@ -171,12 +199,12 @@ def silent(config: Learn2HopConfig) -> dict:
     params = {
         name: {key: np.zeros(shape, np.float32) for key, shape in layer.items()} for name, layer in shapes.items()
     }
-    params["output"]["bias"][[VECTORS.index("quasi-Newton step"), -1]] = WAY_UNIT / config.step, LOG_MAGNITUDES[0]
+    params["output"]["bias"][VECTORS.index("quasi-Newton step")] = WAY_UNIT / config.step
     return params
 
 
 def descent(config: Learn2HopConfig, seed: int = 0) -> dict:
-    """Draws parameters whose last layer reads nothing: quasi-Newton steps, nearly without noise.
+    """Draws parameters whose last layer reads nothing: quasi-Newton steps and nothing else.
 
     A cartesian network has no such parameters, since what it writes is not a factor: they are `random`.
     """
@@ -184,26 +212,33 @@ def descent(config: Learn2HopConfig, seed: int = 0) -> dict:
     if config.variant == "cartesian":
         return params
     weights, bias = params["output"]["weights"], params["output"]["bias"]
-    bias = bias.at[VECTORS.index("quasi-Newton step")].set(WAY_UNIT / config.step).at[-1].set(NOISE)
+    bias = bias.at[VECTORS.index("quasi-Newton step")].set(WAY_UNIT / config.step)
     return params | {"output": {"weights": jnp.zeros_like(weights), "bias": bias}}
 
 
-def _think(params, config, frame, scalars, vectors, noise):
-    """Returns the move `[n_atoms, 3]` that the network writes, in units of `config.step`."""
+def _think(params, config, frame, scalars, vectors):
+    """Returns what the network writes.
+
+    Returns:
+      The move `[n_atoms, 3]` in units of `config.step`, the press `[n_atoms]` and the kick `[n_atoms, 1]` in units of
+      `PULL` and `KICK`, and the share of the way to the best geometry that is gone at once, `[n_atoms, 1]` from 0 to 1.
+    """
     n, dtype = scalars.shape[1], scalars.dtype
     cartesian = config.variant == "cartesian"
     inputs = scalars
     if cartesian:
         inputs = jnp.concatenate([scalars, jnp.moveaxis(vectors @ frame, 2, 1).reshape(-1, n)])
+    hidden = inputs
     for k in range(len(config.hidden)):
-        inputs = jnp.tanh(_layer(params[f"layer{k}"], inputs, dtype))
-    outputs = _layer(params["output"], inputs, dtype)
-    magnitude, shaking = jnp.exp(jnp.clip(3.0 * outputs[-2:], *LOG_MAGNITUDES))[:, :, None]
-    # An amplitude and not a factor: members that are perturbed must be able to stay at a minimum, too.
-    shaken = (shaking - math.exp(LOG_MAGNITUDES[0])) * noise
+        hidden = jnp.tanh(_layer(params[f"layer{k}"], hidden, dtype))
+    outputs = _layer(params["output"], jnp.concatenate([inputs, hidden]), dtype)
+    magnitude = jnp.exp(jnp.clip(3.0 * outputs[-4], *LOG_MAGNITUDES))[:, None]
+    # Exactly zero below a threshold, so that a minimum can be reached and stayed at.
+    kick, home = jnp.maximum(outputs[-2], 0.0)[:, None], jnp.clip(2.0 * outputs[-1], 0.0, 1.0)[:, None]
+    press = jnp.maximum(outputs[-3], 0.0)
     if cartesian:
-        return magnitude * (outputs[:-2].T @ frame.T) + shaken
-    return magnitude * jnp.sum(outputs[:-2, :, None] * vectors, axis=0) + shaken
+        return magnitude * (outputs[:-4].T @ frame.T), press, kick, home
+    return magnitude * jnp.sum(outputs[:-4, :, None] * vectors, axis=0), press, kick, home
 
 
 def _layer(layer, inputs, dtype):
@@ -223,6 +258,7 @@ def _progress(state: Learn2HopState, energy) -> Progress:
         above_best=jnp.where(first, 0.0, (energy - jnp.minimum(state.best_energy, energy)) / scale),
         change=jnp.where(first, 0.0, (energy - state.last_energy) / scale),
         since_best=jnp.where(better, 0, state.since_best + 1).astype(dtype),
+        since_hop=state.since_hop.astype(dtype),
     )
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ..geometry import has_element
+from ..geometry import has_element, pair_components
 from ..types import System
 from .neighborhoods import NEIGHBORHOOD, neighborhoods
 from .noise import to_normal, uniforms
@@ -20,6 +20,8 @@ MOMENTUM_DECAYS = (0.5, 0.9, 0.99)
 SQUARE_DECAYS = (0.9, 0.99)
 TIME_SCALES = (10.0, 100.0, 1000.0)
 """Evaluations; the network reads tanh of the time over each."""
+HOP_TIMES = (10.0, 40.0)
+"""Evaluations, as long as the parts of a relaxation."""
 LARGEST_GRADIENT = 30.0
 """Energy scales per length scale, per atom: one collision must not fill the moments for hundreds of steps."""
 SOFT = 0.3
@@ -27,9 +29,13 @@ SOFT = 0.3
 steps of fixed factors end at the minimum."""
 
 WAY_UNIT = 0.05
-"""Length scales: the quasi-Newton step and the way to the best geometry are read in it."""
+"""Length scales: the quasi-Newton step is read in it."""
 LONGEST_WAY = 0.25
-"""Length scales; where the longest row of one is longer, the whole is shortened, which keeps its direction."""
+"""Length scales; where the longest row of the step is longer, the whole is shortened, which keeps its direction."""
+PULL = 40.0
+"""Energy scales per length scale: of the pull to the centroid on an atom of mean distance whose output is 1."""
+SITE_REACH = 2.0
+"""Mean contacts: how far around the site of a hop the network sees it."""
 
 VECTORS = (
     "gradient",
@@ -37,7 +43,6 @@ VECTORS = (
     *(f"momentum {decay:g} / rms" for decay in MOMENTUM_DECAYS),
     "last move",
     "quasi-Newton step",
-    "towards best",
     "from centroid",
     "towards neighbours",
 )
@@ -48,16 +53,22 @@ SCALARS = (
     "cosine of momentum and gradient",
     "cosine of last move and gradient",
     *NEIGHBORHOOD,
+    "distance from centroid",
+    "nearness to site of hop",
+    "noise of hop",
     "log quasi-Newton step",
     "log distance to best",
     "log rms gradient of all atoms",
+    "at a minimum",
     "log rms distance to best of all atoms",
     "budget used",
     *(f"tanh evaluations / {scale:g}" for scale in TIME_SCALES),
     "energy above best",
     "energy change",
     "log evaluations since best",
+    *(f"exp -evaluations since hop / {scale:g}" for scale in HOP_TIMES),
     "log n_atoms",
+    "noise of hop of all atoms",
     "noise",
 )
 
@@ -78,6 +89,14 @@ class Progress(NamedTuple):
     above_best: jax.Array  # energy scales
     change: jax.Array  # energy scales
     since_best: jax.Array  # evaluations
+    since_hop: jax.Array  # evaluations since the last minimum or long move
+
+
+class Draws(NamedTuple):
+    """Carries what is drawn anew at every minimum and long move and stays until the next, uniform in [0, 1)."""
+
+    of_atoms: jax.Array  # [n_atoms]; the atom with the largest is the site of the hop
+    of_all: jax.Array  # []
 
 
 def init_moments(positions) -> Moments:
@@ -95,25 +114,35 @@ def update_moments(moments: Moments, slope) -> Moments:
     return moments._replace(momenta=jnp.stack(momenta), squares=jnp.stack(squares))
 
 
-def read(key, positions, system: System, slope, ways, moments: Moments, progress: Progress):
+def draw(key, system: System) -> tuple[jax.Array, jax.Array, Draws]:
+    """Draws the random numbers of one evaluation: noise `[n_atoms]`, normal vectors `[n_atoms, 3]`, those of a hop."""
+    n, dtype = system.positions.shape[0], system.positions.dtype
+    # One block, so that padding changes nothing for the atoms; in float32, so that all precisions draw the same.
+    (noise,) = (block.astype(dtype) for block in uniforms(key, jnp.float32, (n, 6)))
+    return noise[:, 3], to_normal(noise[:, :3]), Draws(noise[:, 4], noise[0, 5])
+
+
+def read(
+    noise, draws: Draws, positions, system: System, slope, ways, moments: Moments, progress: Progress, neighbors=None
+):
     """Computes what the network reads and what it combines.
 
     Args:
-      key: of the noise.
+      noise: `[n_atoms]` uniform, of this evaluation.
+      draws: those of the hop.
       positions: `[n_atoms, 3]` Angstrom.
       system: what is optimised.
       slope: `[n_atoms, 3]` the gradient, in energy scales per length scale.
       ways: `[2, n_atoms, 3]` the quasi-Newton step and the way to the best geometry, in length scales.
       moments: with this gradient absorbed.
       progress: of the run.
+      neighbors: rows of what lies within `neighborhoods.REACH`; None: all pairs.
 
     Returns:
-      Scalars `[len(SCALARS), n_atoms]`, vectors `[len(VECTORS), n_atoms, 3]`, and normal noise `[n_atoms, 3]`.
+      Scalars `[len(SCALARS), n_atoms]` and vectors `[len(VECTORS), n_atoms, 3]`.
     """
     n, dtype = slope.shape[0], slope.dtype
-    # One block, so that padding changes nothing for the atoms; in float32, so that all precisions draw the same.
-    (noise,) = (block.astype(dtype) for block in uniforms(key, jnp.float32, (n, 4)))
-    around, inwards = neighborhoods(positions, system)
+    around, inwards = neighborhoods(positions, system, neighbors)
     unbiased = 1.0 - jnp.asarray(MOMENTUM_DECAYS, dtype) ** progress.n_evaluations
     momenta = moments.momenta / unbiased[:, None, None]
     unbiased = 1.0 - jnp.asarray(SQUARE_DECAYS, dtype) ** progress.n_evaluations
@@ -129,31 +158,68 @@ def read(key, positions, system: System, slope, ways, moments: Moments, progress
     everywhere = jnp.stack(
         [
             jnp.log(everyone + 1e-4) / 2.5,
+            _at_minimum(everyone),
             jnp.log(displaced + 1e-4) / 2.5,
             progress.used,
             *(jnp.tanh(progress.n_evaluations / scale) for scale in TIME_SCALES),
             squash(progress.above_best) / 3.0,
             squash(progress.change) / 3.0,
             jnp.log1p(progress.since_best) / 5.0,
+            *(jnp.exp(-progress.since_hop / scale) for scale in HOP_TIMES),
             count(system),
+            2.0 * draws.of_all - 1.0,
         ]
     )
+    outwards = _from_centroid(positions, system)
     scalars = [
         jnp.log(jnp.concatenate([sizes[:-1], rms]) + 1e-4) / 2.5,
         cosines,
         around,
+        jnp.sqrt(jnp.sum(outwards * outwards, axis=-1) + 1e-12)[None] - 1.0,
+        _nearness(draws, positions, system)[None],
+        2.0 * draws.of_atoms[None] - 1.0,
         jnp.log(lengths + 1e-4) / 2.5,
         jnp.broadcast_to(everywhere[:, None], (len(everywhere), n)),
-        2.0 * noise[None, :, 3] - 1.0,
+        2.0 * noise[None] - 1.0,
     ]
     norms = [jnp.maximum(10.0, sizes[0]), sizes[0] + SOFT, *([rms[0] + SOFT] * 3), jnp.maximum(1.0, 10.0 * sizes[-1])]
-    longest = jnp.max(lengths, axis=1)
+    longest = jnp.max(lengths[0])
     vectors = [
         jnp.concatenate([slope[None], moving[:-1], 10.0 * moving[-1:]]) / jnp.stack(norms)[:, :, None],
-        ways * (jnp.minimum(1.0, LONGEST_WAY / jnp.maximum(longest, 1e-6)) / WAY_UNIT)[:, None, None],
-        everyone / (everyone + SOFT) * jnp.concatenate([_from_centroid(positions, system)[None], inwards]),
+        ways[:1] * (jnp.minimum(1.0, LONGEST_WAY / jnp.maximum(longest, 1e-6)) / WAY_UNIT),
+        everyone / (everyone + SOFT) * jnp.concatenate([outwards[None], inwards]),
     ]
-    return jnp.concatenate(scalars), jnp.concatenate(vectors), to_normal(noise[:, :3])
+    return jnp.concatenate(scalars), jnp.concatenate(vectors)
+
+
+def pull(positions, system: System):
+    """Returns the gradient `[n_atoms, 3]` eV/Angstrom of a pull to the centroid, growing as the cube of the distance.
+
+    Zero in periodic systems and where an atom may not move: there is nothing to be rounded.
+    """
+    outwards = _from_centroid(positions, system)
+    is_free = jnp.all(system.movable == has_element(system))
+    strength = jnp.where(is_free, PULL, 0.0) * system.energy_scale / system.length_scale
+    return strength * outwards * jnp.sum(outwards * outwards, axis=-1)[:, None]
+
+
+def _at_minimum(everyone):
+    """Returns a smooth indicator `[]` of a small rms gradient: 0 above 0.1 energy scales per length scale, at most 3.
+
+    Not 1: training should feel first what matters most.
+    """
+    t = jnp.clip(jnp.log(0.1 / jnp.maximum(everyone, 1e-6)) / jnp.log(5.0), 0.0, 1.0)
+    return 3.0 * t * t * (3.0 - 2.0 * t)
+
+
+def _nearness(draws: Draws, positions, system: System):
+    """Returns how near every atom is to the site of the hop, `[n_atoms]`: 1 there, a Gaussian of the distance."""
+    atoms = has_element(system)
+    site = jnp.argmax(jnp.where(system.movable & atoms, draws.of_atoms, -1.0))
+    to = pair_components(positions[site][None], positions, system.cell, system.pbc)
+    n_atoms = jnp.maximum(jnp.sum(atoms.astype(positions.dtype)), 1.0)
+    reach = SITE_REACH * 2.0 * jnp.sum(jnp.where(atoms, system.radii, 0.0)) / n_atoms
+    return jnp.exp(-sum(x[0] * x[0] for x in to) / reach**2)
 
 
 def _from_centroid(positions, system: System):

@@ -101,6 +101,14 @@ def follow(state: RelaxState, positions, gradient) -> tuple[RelaxState, jax.Arra
     return state, _downhill(state, None, unrolled=True)
 
 
+def forget(state: RelaxState, when) -> RelaxState:
+    """Returns the state without its curvature pairs where `when` `[]` bool says so; their scale is kept."""
+    fresh = state._replace(
+        weights=jnp.zeros_like(state.weights), steps=jnp.zeros_like(state.steps), n_steps=jnp.zeros_like(state.n_steps)
+    )
+    return jax.tree.map(lambda new, old: jnp.where(when, new, old), fresh, state)
+
+
 def _downhill(state: RelaxState, metric, unrolled: bool):
     """Returns the quasi-Newton step, or that along minus the gradient where rounding has turned it uphill."""
     direction = _direction(state, metric, unrolled)

@@ -46,8 +46,8 @@ def run_experiment(
     experiment = EXPERIMENTS[name]
     chosen = range(FIRST_SEED, FIRST_SEED + (seeds or experiment.seeds))
     for problem in experiment.problems:
-        for method in ("learn2hop", *experiment.methods):
-            weights = experiment.weights if method == "learn2hop" else None
+        ours = [("learn2hop", weights) for weights in experiment.weights]
+        for method, weights in [*ours, *((method, None) for method in experiment.methods)]:
             job = Job(problem, method, experiment.evaluations, weights, width=len(chosen) if workers == 1 else 75)
             show(job, chosen, out, run_benchmark(job, chosen, out, workers=workers), quiet=quiet)
     return write_page(experiment, out)
@@ -62,7 +62,9 @@ def write_page(experiment: Experiment, out: str | Path) -> Path:
     with rc_context(SETTINGS):
         for problem in results.problems:
             trained = "trained on" if problem in experiment.trained else "never trained on"
-            blocks += [Heading(f"{problem} ({trained})"), energy_table(results, problem, experiment.marks)]
+            kind = experiment.unlike.get(problem, trained)
+            table = energy_table(results, problem, experiment.marks, per_atom=experiment.per_atom)
+            blocks += [Heading(f"{problem} ({kind})"), table]
             file = f"{problem}_mean_energy.svg"
             write_whole(out / "plots" / file, plot_energy(results, problem))
             blocks.append(Figure(file, f"Mean best energy on {problem}"))
@@ -71,27 +73,33 @@ def write_page(experiment: Experiment, out: str | Path) -> Path:
     return page
 
 
-def energy_table(results: Results, problem: str, marks: Sequence[int]) -> Table:
-    """Returns the mean best energy at the marks, and the evaluations to what the rival's mean is at the end."""
+def energy_table(results: Results, problem: str, marks: Sequence[int], *, per_atom: bool = False) -> Table:
+    """Returns mean and lowest best energy at the marks, and the evaluations to the rival's mean at the end."""
+    share = results.facts[problem].n_atoms or 1 if per_atom else 1
+    digits = 4 if per_atom else 3
     zero, name = zero_of_energy(results, problem)
     cells = sorted(results.of_problem(problem), key=lambda cell: mean_energy(cell, [marks[-1]])[0][0])
     columns: list[list[tuple[str, float | None]]] = []
     for mark in marks:
         found = [mean_energy(cell, [mark]) for cell in cells]
-        columns.append([(_with_error(mean[0] - zero, error[0]), float(mean[0])) for mean, error in found])
+        above = [((mean[0] - zero) / share, error[0] / share) for mean, error in found]
+        columns.append([(_with_error(*pair, digits), float(pair[0])) for pair in above])
+    lowest = [(float(cell.energies.min()) - zero) / share for cell in cells]
+    columns.append([(f"{value:.{digits}f}", round(value, digits)) for value in lowest])
     rates = [float(np.isfinite(cell.runs.hit_at).mean()) for cell in cells]
     columns.append([(f"{100 * rate:.0f} %", rate) for rate in rates])
     gains = [gain(cell, results.cells.get((problem, RIVAL)), marks[-1]) for cell in cells]
     columns.append([(_gain(found), None if found is None else found[0]) for found in gains])
-    entries = mark_best(columns, lowest=[True] * len(marks) + [False, False])
+    entries = mark_best(columns, lowest=[True] * (len(marks) + 1) + [False, False])
     rows = [
         (Entry(cell.method, is_ours=cell.is_learned), *(column[k] for column in entries))
         for k, cell in enumerate(cells)
     ]
-    header = ("method", *(f"at {format_count(mark)}" for mark in marks), "success", "gain over basin hopping")
+    header = ("method", *(f"at {format_count(mark)}" for mark in marks), "lowest", "success", "gain over basin hopping")
     note = (
         f"Mean over {len(cells[0].records)} starts (± standard error) of the best energy, in {energy_unit(problem)} "
-        f"above {name}; share of runs that reached it; and gain: {format_count(marks[-1])} evaluations over those "
+        f"{'per atom ' if per_atom else ''}above {name}; the lowest of all; share of runs that reached it; and gain: "
+        f"{format_count(marks[-1])} evaluations over those "
         "after which the mean is as low as that of basin hopping at the end, with 90 % bootstrap interval over starts."
     )
     return Table(header, rows, (note, *provenance(results, cells)))
@@ -155,8 +163,8 @@ def gain(cell: Cell, rival: Cell | None, budget: int) -> tuple[float, float, flo
     return ratio(np.arange(n)), float(low), float(high)
 
 
-def _with_error(value: float, error: float) -> str:
-    return f"{value:.3f} ± {error:.3f}" if np.isfinite(value) else "∞"
+def _with_error(value: float, error: float, digits: int) -> str:
+    return f"{value:.{digits}f} ± {error:.{digits}f}" if np.isfinite(value) else "∞"
 
 
 def _gain(found: tuple[float, float, float] | None) -> str:

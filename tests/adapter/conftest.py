@@ -11,7 +11,7 @@ SCALES = {"length_scale": 1.12, "energy_scale": 1.0}
 KEYWORDS = {
     "relax": (LearnedHop, {"max_hops": 0}),
     "search": (LearnedHop, {"seed": 1, "patience": 2, **SCALES}),
-    "network": (Learn2Hop, {"seed": 1, "patience": 2, "weights": "learn2hop_lj13", **SCALES}),
+    "network": (Learn2Hop, {"seed": 1, "patience": 2, "weights": "learn2hop_lj", **SCALES}),
     "base": (LearnedOptimizer, {}),
 }
 """Every way to use our classes: a local relaxation, a search, a network's search, the base class alone."""

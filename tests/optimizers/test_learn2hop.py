@@ -9,12 +9,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from ase_learnedopt.optimizers.learn2hop import Learn2HopConfig, _random_rotation, learn2hop, random, silent
+from ase_learnedopt.optimizers.learn2hop import (
+    KICK,
+    OTHER_OUTPUTS,
+    Learn2HopConfig,
+    _random_rotation,
+    learn2hop,
+    random,
+    silent,
+)
 from ase_learnedopt.optimizers.learn2hop_features import (
-    SCALARS,
     VECTORS,
+    Draws,
     Progress,
     init_moments,
+    pull,
     read,
     update_moments,
 )
@@ -27,19 +36,21 @@ few_seeds = settings(
 )
 CONFIGS = {name: Learn2HopConfig(variant=name) for name in ("equivariant", "cartesian")}
 KEY = jax.random.PRNGKey(0)
-SILENT_SCALARS = [k for k, name in enumerate(SCALARS) if name != "noise"]
 
 
-def seen(system, slopes):
-    """Returns what the network reads after gradients `[n_steps, n_atoms, 3]`, without its noise."""
+def seen(system, slopes, numbers):
+    """Returns what the network reads after gradients `[n_steps, n_atoms, 3]`, with random numbers `[2, n_atoms]`."""
     moments = init_moments(system.positions)._replace(last_move=0.1 * slopes[0])
     for slope in slopes:
         moments = update_moments(moments, slope)
     dtype = system.positions.dtype
-    progress = Progress(*(jnp.asarray(x, dtype) for x in (0.3, len(slopes), 1.5, -0.2, 2.0)))
-    ways = 0.05 * slopes[1:3]
-    scalars, vectors, _ = read(KEY, system.positions, system, slopes[-1], ways, moments, progress)
-    return scalars[jnp.array(SILENT_SCALARS)], vectors
+    progress = Progress(*(jnp.asarray(x, dtype) for x in (0.3, len(slopes), 1.5, -0.2, 2.0, 3.0)))
+    draws = Draws(numbers[0], jnp.asarray(0.4, dtype))
+    return read(numbers[1], draws, system.positions, system, slopes[-1], 0.05 * slopes[1:3], moments, progress)
+
+
+def uniform(system, seed=1):
+    return jnp.asarray(np.random.default_rng(seed).uniform(size=(2, len(system.positions))), system.positions.dtype)
 
 
 def gradients(system, seed=0):
@@ -56,8 +67,8 @@ def test_numbers_stay_and_vectors_turn(name, seed):
         rotation = jnp.asarray(Rotation.random(random_state=seed).as_matrix())
         shift = jnp.asarray([3.0, -1.0, 2.0])
         turned = system._replace(positions=system.positions @ rotation.T + shift[None, :])
-        scalars, vectors = seen(system, slopes)
-        again, turned_vectors = seen(turned, slopes @ rotation.T)
+        scalars, vectors = seen(system, slopes, uniform(system))
+        again, turned_vectors = seen(turned, slopes @ rotation.T, uniform(system))
         np.testing.assert_allclose(again, scalars, atol=1e-9)
         np.testing.assert_allclose(turned_vectors, vectors @ rotation.T, atol=1e-9)
 
@@ -72,9 +83,9 @@ def test_the_order_of_atoms_and_the_names_of_elements_mean_nothing(seed):
         rows = ("positions", "species", "movable", "radii")
         permuted = system._replace(**{field: getattr(system, field)[order] for field in rows})
         renamed = permuted._replace(species=jnp.where(permuted.species >= 0, 5 - permuted.species, -1))
-        scalars, vectors = seen(system, slopes)
+        scalars, vectors = seen(system, slopes, uniform(system))
         for other in (permuted, renamed):
-            found = seen(other, slopes[:, order])
+            found = seen(other, slopes[:, order], uniform(system)[:, order])
             np.testing.assert_allclose(found[0], scalars[:, order], atol=1e-9)
             np.testing.assert_allclose(found[1], vectors[:, order], atol=1e-9)
 
@@ -106,7 +117,7 @@ def test_units_mean_nothing(length, energy):
 @pytest.mark.parametrize("name", ["periodic", "slab"])
 def test_no_centroid_in_periodic_systems(name):
     system = make_system(**SYSTEMS[name])
-    _, vectors = seen(system, gradients(system))
+    _, vectors = seen(system, gradients(system), uniform(system))
     assert not np.asarray(vectors[VECTORS.index("from centroid")]).any()
 
 
@@ -118,8 +129,18 @@ def test_untrained_networks_stay_finite_and_count(variant):
         state = jax.jit(optimizer.init)(KEY, make_system(**SYSTEMS[name]), 100.0)
         state, trajectory = run(optimizer, state)
         assert np.isfinite(trajectory.positions).all()
-        longest = np.linalg.norm(np.diff(trajectory.positions, axis=0), axis=-1).max()
-        assert longest <= config.maxstep * float(state.system.length_scale) * (1 + 1e-6)
+
+
+@pytest.mark.parametrize("variant", CONFIGS)
+def test_moves_are_at_most_maxstep(variant):
+    config = Learn2HopConfig(variant=variant, maxstep=0.2)
+    params = random(config, 1)
+    params["output"]["weights"] = params["output"]["weights"].at[:, -1].set(0.0)  # returns have any length
+    optimizer = learn2hop(params, config)
+    state = jax.jit(optimizer.init)(KEY, make_system(**SYSTEMS["overlapping"]), 100.0)
+    state, trajectory = run(optimizer, state)
+    longest = np.linalg.norm(np.diff(trajectory.positions, axis=0), axis=-1).max()
+    assert longest <= config.maxstep * float(state.system.length_scale) * (1 + 1e-6)
 
 
 @pytest.mark.parametrize("variant", CONFIGS)
@@ -154,6 +175,59 @@ def test_leaving_a_minimum_is_reported_as_a_hop():
     _, trajectory = run(optimizer, state._replace(positions=state.positions + 1.0), 20, quadratic)
     assert trajectory.events[0] == HOP
     assert trajectory.events.tolist().count(HOP) == 1
+
+
+def written(biases):
+    """Returns an optimizer whose network writes these outputs whatever it reads."""
+    config = Learn2HopConfig()
+    params = jax.tree.map(jnp.asarray, silent(config))
+    outputs = [*VECTORS, *OTHER_OUTPUTS]
+    bias = jnp.zeros(len(outputs))
+    for name, value in biases.items():
+        bias = bias.at[outputs.index(name)].set(value)
+    return learn2hop(params | {"output": params["output"] | {"bias": bias}}, config)
+
+
+def test_a_return_leads_to_the_best_geometry_and_half_of_one_half_way():
+    system = make_system(**SYSTEMS["lj7"])
+    energy, forces = lennard_jones(system.positions, system)
+    best = system.positions + 0.3
+    for share in (1.0, 0.5):
+        optimizer = written({"return to best": share / 2})
+        state = jax.jit(optimizer.init)(KEY, system)
+        state = state._replace(best_positions=best, best_energy=energy - 1.0, last_energy=energy)
+        state = state._replace(n_evaluations=state.n_evaluations + 1)
+        state = optimizer.update(state, energy, forces)
+        np.testing.assert_allclose(state.positions, system.positions + share * 0.3, atol=1e-5)
+
+
+def test_a_kick_is_normal_and_as_large_as_written():
+    system = make_system(**SYSTEMS["far"])
+    optimizer = written({"kick": 0.02})
+    state = jax.jit(optimizer.init)(KEY, system)
+    zero = jnp.zeros((), system.positions.dtype)
+    moves = [
+        optimizer.update(state._replace(key=key), zero, jnp.zeros_like(system.positions)).positions - system.positions
+        for key in jax.random.split(KEY, 100)
+    ]
+    moves = np.asarray(moves)[:, np.asarray(system.movable)]
+    assert moves.std() == pytest.approx(0.02 * KICK * float(system.length_scale), rel=0.1)
+
+
+@pytest.mark.parametrize(("name", "is_pressed"), [("lj13", True), ("periodic", False), ("slab", False)])
+def test_a_press_makes_free_clusters_smaller(name, is_pressed):
+    system = make_system(**SYSTEMS[name])
+    force = pull(system.positions, system)
+    assert np.asarray(force).any() == is_pressed
+    if is_pressed:
+        offset = np.asarray(system.positions) - np.asarray(system.positions).mean(axis=0)
+        assert (np.sum(np.asarray(force) * offset, axis=1)[np.asarray(system.movable)] > 0).all()
+        pressed, plain = written({"press": 0.5, "quasi-Newton step": 1.0}), written({"quasi-Newton step": 1.0})
+        radii = []
+        for optimizer in (pressed, plain):
+            state, _ = run(optimizer, jax.jit(optimizer.init)(KEY, system), 60)
+            radii.append(np.asarray(state.positions).std(axis=0).mean())
+        assert radii[0] < 0.97 * radii[1]
 
 
 def test_there_is_no_silent_cartesian_network():

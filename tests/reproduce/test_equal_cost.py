@@ -54,7 +54,7 @@ def test_no_gain_where_the_rival_stays_lower(cells):
 
 def test_an_experiment_runs_and_goes_on(tmp_path, monkeypatch, capsys):
     small = dataclasses.replace(
-        EXPERIMENTS["clusters"], weights="none", problems=("lj7",), evaluations=200, marks=(50, 200),
+        EXPERIMENTS["clusters"], weights=("none",), problems=("lj7",), unlike={}, evaluations=200, marks=(50, 200),
         methods=("basin_hopping",),
     )  # fmt: skip
     monkeypatch.setitem(equal_cost.EXPERIMENTS, "clusters", small)
@@ -69,5 +69,5 @@ def test_an_experiment_runs_and_goes_on(tmp_path, monkeypatch, capsys):
 
 
 def test_unknown_experiment(tmp_path):
-    with pytest.raises(ValueError, match="no experiment 'cluster'; there are clusters"):
+    with pytest.raises(ValueError, match="no experiment 'cluster'; there are clusters, gupta, silicon"):
         run_experiment("cluster", tmp_path)
