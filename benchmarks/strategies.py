@@ -8,9 +8,8 @@ the population, perturbation and Adam of the recipe `learn2hop_lj13`; none has b
 """
 
 import argparse
-import contextlib
-import fcntl
 import json
+from itertools import product
 from pathlib import Path
 
 import jax
@@ -19,6 +18,7 @@ import numpy as np
 from ase_learnedopt.metatrain.config_file import parse_config
 from ase_learnedopt.metatrain.driver import train
 from ase_learnedopt.metatrain.strategies import STRATEGIES
+from ase_learnedopt.reproduce.turns import take_turns
 
 SEEDS = (1, 2, 3)
 SHARED = {
@@ -104,19 +104,15 @@ def main() -> None:
     if arguments.report:
         report(arguments.out)
         return
-    for seed in SEEDS:
-        for task in TASKS:
-            for strategy in STRATEGIES:
-                folder = folder_of(arguments.out, task, strategy, seed)
-                folder.mkdir(parents=True, exist_ok=True)
-                with (folder / "lock").open("w") as lock, contextlib.suppress(BlockingIOError):
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    done = (folder / "checkpoint.npz").exists()
-                    best = train(config_of(task, strategy, seed), folder, resume=done)
-                    if len(_lines(folder / "metrics.jsonl")) < config_of(task, strategy, seed).steps:
-                        return  # stopped by Ctrl-C or SIGTERM, with a checkpoint
-                    jax.clear_caches()  # each run compiles its own programs; kept, they fill gigabytes
-                    print(folder.name, best and f"best after step {best.step}: {best.score:.3f}", flush=True)
+    runs = {folder_of(arguments.out, *run[1:], run[0]): run for run in product(SEEDS, TASKS, STRATEGIES)}
+    for folder in take_turns(runs):
+        seed, task, strategy = runs[folder]
+        config = config_of(task, strategy, seed)
+        best = train(config, folder, resume=(folder / "checkpoint.npz").exists())
+        if len(_lines(folder / "metrics.jsonl")) < config.steps:
+            return  # stopped by Ctrl-C or SIGTERM, with a checkpoint
+        jax.clear_caches()  # each run compiles its own programs; kept, they fill gigabytes
+        print(folder.name, best and f"best after step {best.step}: {best.score:.3f}", flush=True)
 
 
 if __name__ == "__main__":

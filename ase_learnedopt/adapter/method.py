@@ -7,14 +7,13 @@ back, exactly. ASE's shape has no energy and no hops, so `update` takes the ener
 import jax
 import numpy as np
 
+from ..optimizers.environment import REACH
 from ..types import Neighbors, System
 from .compiled import Policy, compile_policy, double_precision, flatten, host_device
 from .convert import to_rows
 
 HOST_NEIGHBORS_ABOVE = 300
 """Atoms above which optimizers read neighbour rows made on the host instead of all pairs."""
-NEIGHBOR_CONTACTS = 2.3
-"""Reach of the surroundings that optimizers look at, in contact distances."""
 
 
 class LearnedMethod:
@@ -80,7 +79,7 @@ class LearnedMethod:
 
         system = self._system
         atoms = system.species >= 0
-        cutoff = NEIGHBOR_CONTACTS * 2.0 * float(system.radii[atoms].max())
+        cutoff = REACH * 2.0 * float(system.radii[atoms].max())
         small = self._n_dofs <= 3 * HOST_NEIGHBORS_ABOVE
         if small and not any(n_images(system.cell, system.pbc, cutoff)):
             return None

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..weights_io import write_whole
 from .markup import Table, to_markdown
 from .page import Block, Figure, Heading, html_page, markdown_page
 from .plots import draw_all, file_name, plots_of
@@ -33,9 +34,9 @@ def report(directory: str | Path) -> list[Path]:
     plots = draw_all(results)
     blocks = list(report_blocks(results, plots))
     title = f"Benchmark: {folder(results)}"
-    written = [write_whole(directory / "plots" / name, svg) for name, svg in plots.items()]
-    written.append(write_whole(directory / "report.md", markdown_page(title, blocks, "plots")))
-    written.append(write_whole(directory / "report.html", html_page(title, blocks, plots)))
+    written = [write_text(directory / "plots" / name, svg) for name, svg in plots.items()]
+    written.append(write_text(directory / "report.md", markdown_page(title, blocks, "plots")))
+    written.append(write_text(directory / "report.html", html_page(title, blocks, plots)))
     return written
 
 
@@ -49,8 +50,8 @@ def write_docs(directory: str | Path, docs: str | Path) -> list[Path]:
     """Writes `benchmarks.md` and its plots into the folder of the documentation and returns the files."""
     results, docs = collect(directory), Path(docs)
     plots = draw_all(results)
-    written = [write_whole(docs / STATIC / name, svg) for name, svg in plots.items()]
-    return [*written, write_whole(docs / "benchmarks.md", _docs_page(results, list(report_blocks(results, plots))))]
+    written = [write_text(docs / STATIC / name, svg) for name, svg in plots.items()]
+    return [*written, write_text(docs / "benchmarks.md", _docs_page(results, list(report_blocks(results, plots))))]
 
 
 def write_headline(directory: str | Path, page: str | Path) -> Path:
@@ -68,7 +69,7 @@ def write_headline(directory: str | Path, page: str | Path) -> Path:
         raise ValueError(f"{page} has no lines {' and '.join(MARKERS)} for the table to stand between")
     if table is None:
         raise ValueError(f"{directory} holds no runs of a learned method beside those of a rival")
-    return write_whole(page, f"{before}{begin}\n{to_markdown(table)}{end}{after}")
+    return write_text(page, f"{before}{begin}\n{to_markdown(table)}{end}{after}")
 
 
 def headline(results: Results) -> Table | None:
@@ -167,10 +168,7 @@ def _docs_page(results: Results, blocks: list[Block]) -> str:
     return markdown_page("Benchmarks", [origin, *blocks], STATIC)
 
 
-def write_whole(path: Path, text: str) -> Path:
-    """Writes a file in one move."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8", newline="\n")
-    temporary.replace(path)
+def write_text(path: Path, text: str) -> Path:
+    """Writes a file in one move and returns its path."""
+    write_whole(path, text.encode())
     return path

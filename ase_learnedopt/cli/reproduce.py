@@ -1,6 +1,8 @@
 """The command `reproduce`: the experiments of the papers. Layer 4."""
 
 import argparse
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from .common import add_command, positive_int
@@ -17,14 +19,14 @@ def add_reproduce(commands: Any) -> None:
     experiments = paper.add_subparsers(required=True, metavar="EXPERIMENT")
     for name, summary in COMPARISONS.items():
         _add_comparison(experiments, name, summary)
-    _add_hopping(experiments)
-    _add_ablation(experiments)
+    _add_runs(experiments, "hopping", "minima visited and jumps made by single runs", _hopping, 20)
+    _add_runs(experiments, "ablation", "what the network reads, and what it writes with", _ablation, 150)
     _add_training(experiments)
 
 
 COMPARISONS = {
     "clusters": "mean best energy at equal evaluations on Lennard-Jones clusters",
-    "gupta": "the same on bimetallic clusters: unseen compositions, elements, sizes",
+    "gupta": "the same on bimetallic clusters",
     "silicon": "the same on disordered silicon, from random and liquid starts",
 }
 
@@ -40,28 +42,15 @@ def _add_comparison(experiments: Any, name: str, summary: str) -> None:
     add("--quiet", action="store_true", help="no progress")
 
 
-def _add_ablation(experiments: Any) -> None:
-    example = "ase-learnedopt reproduce learn2hop ablation --problem lj38 --out ablation"
-    command = add_command(experiments, "ablation", "what the network reads, and what it writes with", example)
-    command.set_defaults(run=_ablation)
+def _add_runs(experiments: Any, name: str, summary: str, run: Any, n_runs: int) -> None:
+    """Adds an experiment on runs of one problem with chosen weights."""
+    command = add_command(experiments, name, summary, f"ase-learnedopt reproduce learn2hop {name} --out {name}")
+    command.set_defaults(run=run)
     add = command.add_argument
     add("--out", required=True, metavar="FOLDER", help="where the page goes")
     add("--problem", default="lj38", metavar="NAME", help="lj38 (default), or another with a potential of ours")
     add("--weights", default=WEIGHTS, metavar="NAME", help=f"of Learn2Hop (default {WEIGHTS})")
-    add("--runs", type=positive_int, default=150, metavar="N", help="starts (default 150)")
-    add("--evaluations", type=positive_int, default=5_000, metavar="N", help="of each run (default 5000)")
-    add("--quiet", action="store_true", help="no progress")
-
-
-def _add_hopping(experiments: Any) -> None:
-    example = "ase-learnedopt reproduce learn2hop hopping --problem lj38 --out hopping"
-    command = add_command(experiments, "hopping", "minima visited and jumps made by single runs", example)
-    command.set_defaults(run=_hopping)
-    add = command.add_argument
-    add("--out", required=True, metavar="FOLDER", help="where the page goes")
-    add("--problem", default="lj38", metavar="NAME", help="lj38 (default), or another with a potential of ours")
-    add("--weights", default=WEIGHTS, metavar="NAME", help=f"of Learn2Hop (default {WEIGHTS})")
-    add("--runs", type=positive_int, default=20, metavar="N", help="of each method (default 20)")
+    add("--runs", type=positive_int, default=n_runs, metavar="N", help=f"of each kind (default {n_runs})")
     add("--evaluations", type=positive_int, default=5_000, metavar="N", help="of each run (default 5000)")
     add("--quiet", action="store_true", help="no progress")
 
@@ -90,18 +79,17 @@ def _compare(arguments: argparse.Namespace) -> int:
 def _hopping(arguments: argparse.Namespace) -> int:
     from ..reproduce.hopping_page import run_hopping
 
-    page = run_hopping(
-        arguments.problem, arguments.out, weights=arguments.weights, n_runs=arguments.runs,
-        evaluations=arguments.evaluations, quiet=arguments.quiet,
-    )  # fmt: skip
-    print(f"written {page}")
-    return 0
+    return _run_on(run_hopping, arguments)
 
 
 def _ablation(arguments: argparse.Namespace) -> int:
     from ..reproduce.ablation import run_ablation
 
-    page = run_ablation(
+    return _run_on(run_ablation, arguments)
+
+
+def _run_on(experiment: Callable[..., Path], arguments: argparse.Namespace) -> int:
+    page = experiment(
         arguments.problem, arguments.out, weights=arguments.weights, n_runs=arguments.runs,
         evaluations=arguments.evaluations, quiet=arguments.quiet,
     )  # fmt: skip

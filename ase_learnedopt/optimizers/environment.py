@@ -13,6 +13,8 @@ from ..types import Neighbors, System
 
 RADII = (1.1, 1.35, 1.8)
 """Where the smooth counts of the features begin to fall, in contact distances; the first is the coordination."""
+REACH = RADII[-1] + 0.5
+"""Where the last of them has fallen to zero."""
 ATOM_FEATURES = (
     "coordination / 12",
     "count to 1.85 contacts / 18",

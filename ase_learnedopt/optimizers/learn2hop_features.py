@@ -136,7 +136,7 @@ def read(
       ways: `[2, n_atoms, 3]` the quasi-Newton step and the way to the best geometry, in length scales.
       moments: with this gradient absorbed.
       progress: of the run.
-      neighbors: rows of what lies within `neighborhoods.REACH`; None: all pairs.
+      neighbors: rows of what lies within `environment.REACH` contacts; None: all pairs.
 
     Returns:
       Scalars `[len(SCALARS), n_atoms]` and vectors `[len(VECTORS), n_atoms, 3]`.

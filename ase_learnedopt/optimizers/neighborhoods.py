@@ -14,8 +14,6 @@ from .environment import RADII, smooth_count
 RADIAL_CENTERS = (0.9, 1.2, 1.41, 1.63)
 RADIAL_WIDTH = 0.25
 """Contacts. They tell packings apart: pressed together, behind the first shell, the second shells of fcc and hcp."""
-REACH = RADII[-1] + 0.5
-"""Contacts within which atoms are seen."""
 BLOCK = 512
 """Atoms whose pairs are worked out at once: above, memory counts more than time."""
 NEIGHBORHOOD = (

@@ -103,10 +103,7 @@ def follow(state: RelaxState, positions, gradient) -> tuple[RelaxState, jax.Arra
 
 def forget(state: RelaxState, when) -> RelaxState:
     """Returns the state without its curvature pairs where `when` `[]` bool says so; their scale is kept."""
-    fresh = state._replace(
-        weights=jnp.zeros_like(state.weights), steps=jnp.zeros_like(state.steps), n_steps=jnp.zeros_like(state.n_steps)
-    )
-    return jax.tree.map(lambda new, old: jnp.where(when, new, old), fresh, state)
+    return state._replace(weights=jnp.where(when, 0.0, state.weights), n_steps=jnp.where(when, 0, state.n_steps))
 
 
 def _downhill(state: RelaxState, metric, unrolled: bool):

@@ -18,7 +18,7 @@ from ..bench.markup import Entry, Table
 from ..bench.page import Block, Figure, markdown_page
 from ..bench.plot_style import PALE, SETTINGS, to_svg
 from ..bench.problems import Problem, get_problem
-from ..bench.report import write_whole
+from ..bench.report import write_text
 from ..bench.results import energy_unit
 from ..bench.starts import seed_keys
 from ..optimizers.learn2hop import OTHER_OUTPUTS, learn2hop
@@ -169,13 +169,13 @@ def _write(problem: Problem, found: Sequence[Ablation], marks, out: Path, weight
     from matplotlib import rc_context
 
     with rc_context(SETTINGS):
-        write_whole(out / "plots" / "ablation.svg", plot_ablation(problem, found))
+        write_text(out / "plots" / "ablation.svg", plot_ablation(problem, found))
     blocks: list[Block] = [
         f"Weights {weights}.",
         ablation_table(problem, found, marks),
         Figure("ablation.svg", "Ablation"),
     ]
-    return write_whole(out / "report.md", markdown_page(f"What Learn2Hop uses on {problem.name}", blocks, "plots"))
+    return write_text(out / "report.md", markdown_page(f"What Learn2Hop uses on {problem.name}", blocks, "plots"))
 
 
 def _zero(problem: Problem, found: Sequence[Ablation]) -> float:

@@ -11,11 +11,12 @@ from ..bench.page import Block, Figure, Heading, markdown_page
 from ..bench.plot_style import SETTINGS, blank, label_curves, looks, to_svg
 from ..bench.progress import show
 from ..bench.provenance import provenance
-from ..bench.report import write_whole
+from ..bench.report import write_text
 from ..bench.results import Cell, Results, collect, energy_unit
 from ..bench.runner import Job, run_benchmark
 from ..bench.statistics import best_energies
 from ..bench.tables import zero_of_energy
+from ..weights_io import read_card
 from .experiments import EXPERIMENTS, FIRST_SEED, Experiment
 
 RIVAL = "basin_hopping"
@@ -61,16 +62,21 @@ def write_page(experiment: Experiment, out: str | Path) -> Path:
     blocks: list[Block] = []
     with rc_context(SETTINGS):
         for problem in results.problems:
-            trained = "trained on" if problem in experiment.trained else "never trained on"
-            kind = experiment.unlike.get(problem, trained)
+            seen = "trained on" if is_trained_on(problem, experiment.weights) else "never trained on"
             table = energy_table(results, problem, experiment.marks, per_atom=experiment.per_atom)
-            blocks += [Heading(f"{problem} ({kind})"), table]
+            blocks += [Heading(f"{problem} ({seen})"), table]
             file = f"{problem}_mean_energy.svg"
-            write_whole(out / "plots" / file, plot_energy(results, problem))
+            write_text(out / "plots" / file, plot_energy(results, problem))
             blocks.append(Figure(file, f"Mean best energy on {problem}"))
     page = out / "report.md"
-    write_whole(page, markdown_page(experiment.title, blocks, "plots"))
+    write_text(page, markdown_page(experiment.title, blocks, "plots"))
     return page
+
+
+def is_trained_on(problem: str, weights: Sequence[str]) -> bool:
+    """Whether a problem is among the tasks on the card of any of the weights."""
+    task = problem.removeprefix("gupta-").removeprefix("sw-")  # as families of training call it
+    return any(task in read_card(name)["tasks"] for name in weights if name != "none")
 
 
 def energy_table(results: Results, problem: str, marks: Sequence[int], *, per_atom: bool = False) -> Table:

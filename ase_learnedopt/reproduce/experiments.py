@@ -5,8 +5,7 @@ low is the best energy? Their baselines are gradient descent, momentum, Adam, FI
 optimizer is tuned and restarted from fresh random structures, which makes it a stronger rival than alone.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 BASELINES = (
     "random_restart_gradient_descent_tuned",
@@ -16,7 +15,7 @@ BASELINES = (
     "random_restart_lbfgs_tuned",
     "basin_hopping",
 )
-FIRST_SEED = 71_000
+FIRST_SEED = 72_000
 """Seeds from here on are used by no training, tuning or other benchmark."""
 
 
@@ -27,12 +26,10 @@ class Experiment:
     title: str
     weights: tuple[str, ...]  # of Learn2Hop, each a row
     problems: tuple[str, ...]
-    trained: tuple[str, ...]  # those of the problems that the first weights were trained on
     evaluations: int  # of each run
     seeds: int
     marks: tuple[int, ...]  # evaluations at which energies are reported
     methods: tuple[str, ...] = BASELINES
-    unlike: Mapping[str, str] = field(default_factory=dict)  # problem: in which way it is unlike what was trained on
     per_atom: bool = False  # whether energies are reported per atom
 
 
@@ -41,41 +38,28 @@ EXPERIMENTS = {
         "Lennard-Jones clusters",
         ("learn2hop_lj",),
         ("lj13", "lj19", "lj26", "lj31", "lj38", "lj55", "lj75"),
-        ("lj13", "lj19", "lj26", "lj31", "lj38"),
         5_000,
         150,
         (500, 1_500, 5_000),
-        unlike={"lj55": "unseen size", "lj75": "unseen size"},
     ),
     "gupta": Experiment(
         "Bimetallic Gupta clusters",
         ("learn2hop_lj",),
         ("gupta-Pd19Pt19", "gupta-Ag19Au19", "gupta-Pd30Pt8", "gupta-Ag8Au30", "gupta-Pd19Au19", "gupta-Ag32Cu6",
          "gupta-Co10Ni9", "gupta-Pd28Pt27"),
-        ("gupta-Pd19Pt19", "gupta-Ag19Au19"),
         5_000,
         150,
         (500, 1_500, 5_000),
         (*BASELINES, "basin_hopping_swap"),
-        {
-            "gupta-Pd30Pt8": "unseen composition",
-            "gupta-Ag8Au30": "unseen composition",
-            "gupta-Pd19Au19": "unseen pair",
-            "gupta-Ag32Cu6": "an unseen element",
-            "gupta-Co10Ni9": "unseen elements",
-            "gupta-Pd28Pt27": "unseen size",
-        },
     ),
     "silicon": Experiment(
         "Disordered silicon",
         ("learn2hop_lj",),
         ("sw-si64", "sw-si64-liquid", "sw-si216"),
-        ("sw-si64", "sw-si64-liquid"),
         5_000,
         50,
         (500, 1_500, 5_000),
         (*BASELINES, "basin_hopping_local"),
-        {"sw-si216": "unseen size"},
         per_atom=True,
     ),
 }  # fmt: skip

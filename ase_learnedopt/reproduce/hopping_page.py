@@ -10,7 +10,7 @@ from ..bench.markup import Entry, Table, to_markdown
 from ..bench.methods import load, optimizer
 from ..bench.plot_style import PALE, SETTINGS, looks, to_svg
 from ..bench.problems import Problem, get_problem
-from ..bench.report import write_whole
+from ..bench.report import write_text
 from ..bench.results import energy_unit
 from .experiments import FIRST_SEED
 from .hopping import Runs, distinct, jumps, sample, settled
@@ -160,7 +160,7 @@ def _write(problem: Problem, measured: list[Measured], scale: float, out: Path, 
             "structures.svg": plot_structures(problem, measured[0].runs, scale),
         }
     for name, svg in plots.items():
-        write_whole(out / "plots" / name, svg)
+        write_text(out / "plots" / name, svg)
     numbers: dict[str, Any] = {
         m.method: {
             "entered": [distinct(e, scale) for e in m.runs.entered],
@@ -168,7 +168,7 @@ def _write(problem: Problem, measured: list[Measured], scale: float, out: Path, 
         }
         for m in measured
     }
-    write_whole(out / "hopping.json", json.dumps(numbers, indent=1) + "\n")
+    write_text(out / "hopping.json", json.dumps(numbers, indent=1) + "\n")
     table = to_markdown(hop_table(problem, measured, scale))
     label = load("learn2hop", weights)[2]
     page = (
@@ -176,7 +176,7 @@ def _write(problem: Problem, measured: list[Measured], scale: float, out: Path, 
         "![How often runs change basin](plots/rates.svg)\n\n"
         "![Structures along one run of learn2hop: evaluations and energy](plots/structures.svg)\n"
     )
-    return write_whole(out / "report.md", page)
+    return write_text(out / "report.md", page)
 
 
 def _quartiles(values) -> str:

@@ -4,8 +4,6 @@ Every run has the same tasks, starts of a step, members, evaluations and Adam; o
 each the mean of the population, not the best member, is judged on starts that no step has seen.
 """
 
-import contextlib
-import fcntl
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,12 +16,13 @@ import numpy as np
 from ..bench.markup import Entry, Table, mark_best
 from ..bench.page import Block, Figure, markdown_page
 from ..bench.plot_style import SETTINGS, blank, label_curves, looks, to_svg
-from ..bench.report import write_whole
+from ..bench.report import write_text
 from ..metatrain.checkpoint import load_checkpoint
 from ..metatrain.config import TrainConfig
 from ..metatrain.config_file import parse_config
 from ..metatrain.driver import CHECKPOINT, EVALUATION, METRICS, finite, train
 from ..metatrain.trainer import REPORT, Trainer
+from .turns import take_turns
 
 SEEDS = (1, 2, 3)
 BASE: dict[str, Any] = {
@@ -74,19 +73,16 @@ def run_training(
       The page.
     """
     out = Path(out)
-    for seed in seeds:
-        for name in VARIANTS:
-            folder = folder_of(out, name, seed)
-            if (folder / RESULT).exists():
-                continue
-            folder.mkdir(parents=True, exist_ok=True)
-            with (folder / "lock").open("w") as lock, contextlib.suppress(BlockingIOError):
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if not _train(config_of(name, seed, steps), folder):
-                    return write_page(out, seeds)  # stopped by Ctrl-C or SIGTERM, with a checkpoint
-                if not quiet:
-                    print(f"{name}, seed {seed}: done", flush=True)
-                jax.clear_caches()  # each run compiles its own programs; kept, they fill gigabytes
+    runs = {folder_of(out, name, seed): (name, seed) for seed in seeds for name in VARIANTS}
+    for folder in take_turns(runs):
+        if (folder / RESULT).exists():
+            continue
+        name, seed = runs[folder]
+        if not _train(config_of(name, seed, steps), folder):
+            break  # stopped by Ctrl-C or SIGTERM, with a checkpoint
+        if not quiet:
+            print(f"{name}, seed {seed}: done", flush=True)
+        jax.clear_caches()  # each run compiles its own programs; kept, they fill gigabytes
     return write_page(out, seeds)
 
 
@@ -116,9 +112,9 @@ def write_page(out: str | Path, seeds: Sequence[int] = SEEDS) -> Path:
     blocks: list[Block] = ["No variant has been trained with all its seeds yet."]
     if found:
         with rc_context(SETTINGS):
-            write_whole(out / "plots" / "training.svg", plot_curves(out, found, seeds))
+            write_text(out / "plots" / "training.svg", plot_curves(out, found, seeds))
         blocks = [result_table(found), Figure("training.svg", "Loss on unseen starts against evaluations of training")]
-    return write_whole(out / "report.md", markdown_page("Meta-training of Learn2Hop", blocks, "plots"))
+    return write_text(out / "report.md", markdown_page("Meta-training of Learn2Hop", blocks, "plots"))
 
 
 def result_table(found: Mapping[str, Sequence[dict[str, Any]]]) -> Table:
@@ -169,7 +165,7 @@ def _train(config: TrainConfig, folder: Path) -> bool:
     if state.step < config.steps:
         return False
     tasks = trainer.evaluate(jnp.asarray(trainer.strategy.mean(state.strategy)), REPORT)
-    write_whole(folder / RESULT, json.dumps(finite({"evaluations": state.evaluations, "tasks": tasks}), indent=1))
+    write_text(folder / RESULT, json.dumps(finite({"evaluations": state.evaluations, "tasks": tasks}), indent=1))
     return True
 
 

@@ -31,9 +31,7 @@ class Solver(NamedTuple):
 
     power: int  # of beta in the rate that counts, eta * beta**power
     init: Callable[[Any], State]  # of parameters
-    step: Callable[
-        [State, Any, Any, Any], tuple[State, Any]
-    ]  # (state, gradient, momentum, beta) -> state, step per eta
+    step: Callable[..., tuple[State, Any]]  # (state, gradient, momentum, beta) -> state, step per eta
 
 
 def update(solver: Solver, state: State, gradient, rate, beta, momentum, weight_decay) -> State:

@@ -8,7 +8,8 @@ from helpers import SYSTEMS, make_system
 
 from ase_learnedopt.neighbors import n_images, neighbor_rows
 from ase_learnedopt.optimizers import neighborhoods as module
-from ase_learnedopt.optimizers.neighborhoods import NEIGHBORHOOD, REACH, neighborhoods
+from ase_learnedopt.optimizers.environment import REACH
+from ase_learnedopt.optimizers.neighborhoods import NEIGHBORHOOD, neighborhoods
 
 pytestmark = pytest.mark.usefixtures("dtype")
 

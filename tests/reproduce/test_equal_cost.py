@@ -8,7 +8,7 @@ import pytest
 from ase_learnedopt.bench import records
 from ase_learnedopt.bench.results import collect
 from ase_learnedopt.reproduce import equal_cost
-from ase_learnedopt.reproduce.equal_cost import gain, mean_energy, run_experiment
+from ase_learnedopt.reproduce.equal_cost import gain, is_trained_on, mean_energy, run_experiment
 from ase_learnedopt.reproduce.experiments import EXPERIMENTS
 
 
@@ -54,7 +54,7 @@ def test_no_gain_where_the_rival_stays_lower(cells):
 
 def test_an_experiment_runs_and_goes_on(tmp_path, monkeypatch, capsys):
     small = dataclasses.replace(
-        EXPERIMENTS["clusters"], weights=("none",), problems=("lj7",), unlike={}, evaluations=200, marks=(50, 200),
+        EXPERIMENTS["clusters"], weights=("none",), problems=("lj7",), evaluations=200, marks=(50, 200),
         methods=("basin_hopping",),
     )  # fmt: skip
     monkeypatch.setitem(equal_cost.EXPERIMENTS, "clusters", small)
@@ -66,6 +66,20 @@ def test_an_experiment_runs_and_goes_on(tmp_path, monkeypatch, capsys):
     assert "3 run now" in capsys.readouterr().out
     assert run_experiment("clusters", tmp_path, seeds=3).read_text() == text
     assert "0 run now" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("problem", "weights", "expected"),
+    [("lj38", ["learn2hop_lj"], True), ("lj55", ["none", "learn2hop_lj"], False), ("sw-si64", ["learn2hop_lj"], False)],
+)
+def test_what_weights_were_trained_on_stands_on_their_card(problem, weights, expected):
+    assert is_trained_on(problem, weights) is expected
+
+
+def test_a_name_of_training_is_that_of_the_benchmark_without_its_family(monkeypatch):
+    monkeypatch.setattr(equal_cost, "read_card", lambda _: {"tasks": ["Pd19Pt19", "si64-liquid"]})
+    assert is_trained_on("gupta-Pd19Pt19", ["x"]) and is_trained_on("sw-si64-liquid", ["x"])
+    assert not is_trained_on("sw-si64", ["x"])
 
 
 def test_unknown_experiment(tmp_path):
