@@ -90,7 +90,8 @@ def plot_one_run(problem: Problem, measured: list[Measured], scale: float, k: in
     zero = min(float(m.runs.inherent[k].min()) for m in measured)
     figure = Figure(figsize=(9.4, 1.9 * len(measured) + 0.9))
     axes = figure.subplots(len(measured), 1, sharex=True, sharey=True)
-    top = 1.6 * max(float(np.quantile(m.runs.energies[k] - zero, 0.9)) for m in measured) + 0.5 * scale
+    # By the inherent structures, which would be a flat line under collisions a hundred times as high.
+    top = 1.6 * max(float(np.quantile(m.runs.inherent[k] - zero, 0.98)) for m in measured) + 0.5 * scale
     for ax, (method, runs) in zip(axes, measured, strict=True):
         ax.plot(runs.evaluations, runs.energies[k] - zero, color=PALE, linewidth=0.7)
         ax.step(runs.evaluations, runs.inherent[k] - zero, where="post", color=look[method].color, linewidth=1.5)
