@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ..optimizers.host_start import start_learn2hop
-from ..optimizers.learn2hop import Learn2HopConfig
+from ..optimizers.learn2hop_network import Learn2HopConfig
 from .trained import TrainedOptimizer
 
 

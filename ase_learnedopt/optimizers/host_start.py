@@ -13,8 +13,9 @@ from .deform import Deformation
 from .exchange import N_PAIR_FEATURES, ExchangeModel
 from .hop_state import LearnedHopConfig, LearnedHopState
 from .host_random import split, to_normal, uniforms
-from .learn2hop import INVERSE_CURVATURE, Learn2HopConfig, Learn2HopState, rotation_rows
+from .learn2hop import INVERSE_CURVATURE, Learn2HopState, rotation_rows
 from .learn2hop_features import MOMENTUM_DECAYS, SQUARE_DECAYS, Draws, Moments
+from .learn2hop_network import Learn2HopConfig
 from .policy import HOP_FEATURES
 from .portfolio import (
     ARMS,

@@ -9,21 +9,16 @@ no rotation changes and writes factors on vectors that turn with the structure; 
 writes components, in a frame drawn at random for each run.
 """
 
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from ..types import HOP, MINIMUM, STEP, Optimizer, System
 from .base import common_fields, compose, record
 from .learn2hop_features import (
     LARGEST_GRADIENT,
-    SCALARS,
-    VECTORS,
-    WAY_UNIT,
     Draws,
     Moments,
     Progress,
@@ -33,42 +28,15 @@ from .learn2hop_features import (
     read,
     update_moments,
 )
+from .learn2hop_network import KICK, Learn2HopConfig, random, silent, think
 from .local import TOLERANCE, cap_rows, energy_gradient, rms_gradient
 from .noise import to_normal, uniforms
 from .relax import RelaxState, follow, forget, relax_init
 
-VARIANTS = ("equivariant", "cartesian")
-OTHER_OUTPUTS = ("log magnitude", "press", "kick", "return to best")
-LOG_MAGNITUDES = (-7.0, 2.0)
-"""Bounds of an atom's log-magnitude: its steps span four orders."""
-KICK = 1.5
-"""Length scales: of every component of a random move whose output is 1."""
-OFF = -0.1
-"""Outputs of press, kick and return before training: none happens, but training is near enough to try them all."""
 LONGEST_PAIR = 0.3
 """Length scales: a longer move leads elsewhere, and the quasi-Newton step begins anew."""
 INVERSE_CURVATURE = 0.01
 """Of the first quasi-Newton step, in length scales squared per energy scale; a Lennard-Jones bond has 1/72."""
-
-
-@dataclass(frozen=True)
-class Learn2HopConfig:
-    """Sets the architecture, and the lengths of steps in length scales.
-
-    Raises:
-      ValueError: an unknown variant.
-    """
-
-    variant: str = "equivariant"
-    hidden: tuple[int, ...] = (24, 24)  # widths of the layers
-    step: float = 0.05  # length of a move whose factor and magnitude are one
-    maxstep: float = 1.0  # longest move of one atom, but for returns to the best geometry
-    memory: int = 6  # curvature pairs of the quasi-Newton step
-
-    def __post_init__(self) -> None:
-        if self.variant not in VARIANTS:
-            raise ValueError(f"variant is {self.variant!r}; give one of {', '.join(VARIANTS)}")
-        object.__setattr__(self, "hidden", tuple(self.hidden))  # a list, as read from a file
 
 
 class Learn2HopState(NamedTuple):
@@ -140,7 +108,7 @@ def learn2hop(params: dict | None = None, config: Learn2HopConfig | None = None)
         inputs = jax.lax.optimization_barrier(
             read(noise, draws, state.positions, system, slope, ways, moments, progress, neighbors)
         )
-        move, press, kick, home = _think(params, config, state.frame, *inputs)
+        move, press, kick, home = think(params, config, state.frame, *inputs)
         move = cap_rows(config.step * move + KICK * kick * normals, config.maxstep) * system.length_scale
         move = jnp.where(system.movable[:, None], move, 0.0)
         event = jnp.where(low, jnp.where(state.arrived, STEP, MINIMUM), jnp.where(state.arrived, HOP, STEP))
@@ -159,92 +127,6 @@ def learn2hop(params: dict | None = None, config: Learn2HopConfig | None = None)
         )
 
     return compose(init, advance)
-
-
-def param_shapes(config: Learn2HopConfig) -> dict[str, dict[str, tuple[int, ...]]]:
-    """Returns the shape of every array of the network, layer by layer."""
-    n_inputs, n_outputs = len(SCALARS), len(VECTORS) + len(OTHER_OUTPUTS)
-    if config.variant == "cartesian":
-        n_inputs, n_outputs = n_inputs + 3 * len(VECTORS), 3 + len(OTHER_OUTPUTS)
-    widths = (n_inputs, *config.hidden)
-    shapes = {f"layer{k}": (widths[k], widths[k + 1]) for k in range(len(config.hidden))}
-    shapes["output"] = (n_inputs + widths[-1], n_outputs)  # also reads the inputs themselves
-    return {name: {"weights": shape, "bias": shape[1:]} for name, shape in shapes.items()}
-
-
-def random(config: Learn2HopConfig, seed: int = 0) -> dict:
-    """Draws parameters, LeCun-normal in every layer, with biases of zero but for press, kick and return."""
-    shapes = param_shapes(config)
-    keys = jax.random.split(jax.random.PRNGKey(seed), len(shapes))
-    params = {
-        name: {
-            "weights": jax.random.normal(key, layer["weights"]) / float(layer["weights"][0]) ** 0.5,
-            "bias": jnp.zeros(layer["bias"]),
-        }
-        for key, (name, layer) in zip(keys, shapes.items(), strict=True)
-    }
-    params["output"]["bias"] = params["output"]["bias"].at[-3:].set(OFF)
-    return params
-
-
-def silent(config: Learn2HopConfig) -> dict:
-    """Returns parameters of zeros but for the quasi-Newton step: what `descent` does, in NumPy.
-
-    Raises:
-      ValueError: a cartesian network, which has no such parameters.
-    """
-    if config.variant == "cartesian":
-        raise ValueError("a cartesian network must be trained: give weights, or use the equivariant variant")
-    shapes = param_shapes(config)
-    params = {
-        name: {key: np.zeros(shape, np.float32) for key, shape in layer.items()} for name, layer in shapes.items()
-    }
-    params["output"]["bias"][VECTORS.index("quasi-Newton step")] = WAY_UNIT / config.step
-    return params
-
-
-def descent(config: Learn2HopConfig, seed: int = 0) -> dict:
-    """Draws parameters whose last layer reads nothing: quasi-Newton steps and nothing else.
-
-    A cartesian network has no such parameters, since what it writes is not a factor: they are `random`.
-    """
-    params = random(config, seed)
-    if config.variant == "cartesian":
-        return params
-    weights, bias = params["output"]["weights"], params["output"]["bias"]
-    bias = bias.at[VECTORS.index("quasi-Newton step")].set(WAY_UNIT / config.step)
-    return params | {"output": {"weights": jnp.zeros_like(weights), "bias": bias}}
-
-
-def _think(params, config, frame, scalars, vectors):
-    """Returns what the network writes.
-
-    Returns:
-      The move `[n_atoms, 3]` in units of `config.step`, the press `[n_atoms]` and the kick `[n_atoms, 1]` in units of
-      `PULL` and `KICK`, and the share of the way to the best geometry that is gone at once, `[n_atoms, 1]` from 0 to 1.
-    """
-    n, dtype = scalars.shape[1], scalars.dtype
-    cartesian = config.variant == "cartesian"
-    inputs = scalars
-    if cartesian:
-        inputs = jnp.concatenate([scalars, jnp.moveaxis(vectors @ frame, 2, 1).reshape(-1, n)])
-    hidden = inputs
-    for k in range(len(config.hidden)):
-        hidden = jnp.tanh(_layer(params[f"layer{k}"], hidden, dtype))
-    outputs = _layer(params["output"], jnp.concatenate([inputs, hidden]), dtype)
-    magnitude = jnp.exp(jnp.clip(3.0 * outputs[-4], *LOG_MAGNITUDES))[:, None]
-    # Exactly zero below a threshold, so that a minimum can be reached and stayed at.
-    kick, home = jnp.maximum(outputs[-2], 0.0)[:, None], jnp.clip(2.0 * outputs[-1], 0.0, 1.0)[:, None]
-    press = jnp.maximum(outputs[-3], 0.0)
-    if cartesian:
-        return magnitude * (outputs[:-4].T @ frame.T), press, kick, home
-    return magnitude * jnp.sum(outputs[:-4, :, None] * vectors, axis=0), press, kick, home
-
-
-def _layer(layer, inputs, dtype):
-    """Returns a layer's outputs `[n_outputs, n_atoms]` before its nonlinearity."""
-    product = layer["weights"].astype(dtype).T @ inputs
-    return product + jnp.broadcast_to(layer["bias"].astype(dtype)[:, None], product.shape)
 
 
 def _progress(state: Learn2HopState, energy) -> Progress:

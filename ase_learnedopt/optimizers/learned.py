@@ -10,8 +10,9 @@ import numpy as np
 from ..weights_io import load_weights, read_card
 from . import policy
 from .hop_state import LearnedHopConfig
-from .learn2hop import Learn2HopConfig, descent, learn2hop, param_shapes, random, silent
+from .learn2hop import learn2hop
 from .learn2hop_features import SCALARS, VECTORS
+from .learn2hop_network import Learn2HopConfig, basin_hops, descent, param_shapes, random, silent
 from .learned_hop import learned_hop
 from .networks import head_shapes
 
@@ -61,7 +62,7 @@ LEARNED = {
         Learn2HopConfig,
         param_shapes,
         {"scalars": SCALARS, "vectors": VECTORS},
-        {"warm": descent, "random": random},
+        {"warm": descent, "hops": basin_hops, "random": random},
         silent,
     ),
 }

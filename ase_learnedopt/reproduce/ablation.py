@@ -21,8 +21,9 @@ from ..bench.problems import Problem, get_problem
 from ..bench.report import write_text
 from ..bench.results import energy_unit
 from ..bench.starts import seed_keys
-from ..optimizers.learn2hop import OTHER_OUTPUTS, learn2hop
+from ..optimizers.learn2hop import learn2hop
 from ..optimizers.learn2hop_features import SCALARS, VECTORS
+from ..optimizers.learn2hop_network import HOP_OUTPUTS
 from ..optimizers.learned import load_policy
 from ..optimizers.neighborhoods import NEIGHBORHOOD
 from ..rollout import rollout, start
@@ -46,7 +47,7 @@ INPUTS: dict[str, Callable[[str], bool]] = {
 OUTPUTS = {
     "quasi-Newton step": ("quasi-Newton step",),
     "all other vectors": tuple(name for name in VECTORS if name != "quasi-Newton step"),
-    **{name: (name,) for name in OTHER_OUTPUTS if name != "log magnitude"},
+    **{name: (name,) for name in HOP_OUTPUTS},
 }
 
 
@@ -105,12 +106,13 @@ def without(params: dict[str, Any], group: str, kind: str) -> dict[str, Any]:
     changed = {name: dict(layer) for name, layer in params.items()}
     if kind == "input":
         rows = np.array([k for k, name in enumerate(SCALARS) if INPUTS[group](name)])
-        for layer in ("layer0", "output"):  # the output reads the inputs, too
+        for layer in ("layer0", "move", "hop"):  # the outputs read the inputs, too
             changed[layer]["weights"] = jnp.asarray(changed[layer]["weights"]).at[rows].set(0.0)
     else:
-        columns = np.array([k for k, name in enumerate((*VECTORS, *OTHER_OUTPUTS)) if name in OUTPUTS[group]])
-        changed["output"]["weights"] = jnp.asarray(changed["output"]["weights"]).at[:, columns].set(0.0)
-        changed["output"]["bias"] = jnp.asarray(changed["output"]["bias"]).at[columns].set(0.0)
+        for part, names in (("move", VECTORS), ("hop", HOP_OUTPUTS)):
+            columns = [k for k, name in enumerate(names) if name in OUTPUTS[group]]
+            for array, value in changed[part].items():
+                changed[part][array] = jnp.asarray(value).at[..., np.array(columns, int)].set(0.0)
     return changed
 
 

@@ -8,7 +8,7 @@ import pytest
 from ase_learnedopt.metatrain.parameters import Parameters, starting_parameters
 from ase_learnedopt.metatrain.task_table import LEAST_SPREAD, TaskTable, make_tasks
 from ase_learnedopt.optimizers.hop_state import LearnedHopConfig
-from ase_learnedopt.optimizers.learn2hop import Learn2HopConfig
+from ase_learnedopt.optimizers.learn2hop_network import Learn2HopConfig
 from ase_learnedopt.optimizers.policy import HEADS, warm_start
 
 LJ = {"family": "lennard_jones", "sizes": [7, 13]}

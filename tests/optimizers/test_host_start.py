@@ -7,7 +7,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 from ase_learnedopt.optimizers import host_random, noise
 from ase_learnedopt.optimizers.host_start import start_learn2hop, start_learned_hop
-from ase_learnedopt.optimizers.learn2hop import Learn2HopConfig, learn2hop, random
+from ase_learnedopt.optimizers.learn2hop import learn2hop
+from ase_learnedopt.optimizers.learn2hop_network import Learn2HopConfig, random
 from ase_learnedopt.optimizers.learned_hop import LearnedHopConfig, learned_hop
 from ase_learnedopt.optimizers.networks import head_shapes
 from ase_learnedopt.optimizers.policy import HEADS

@@ -9,15 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from ase_learnedopt.optimizers.learn2hop import (
-    KICK,
-    OTHER_OUTPUTS,
-    Learn2HopConfig,
-    _random_rotation,
-    learn2hop,
-    random,
-    silent,
-)
+from ase_learnedopt.optimizers.learn2hop import _random_rotation, learn2hop
 from ase_learnedopt.optimizers.learn2hop_features import (
     VECTORS,
     Draws,
@@ -27,6 +19,7 @@ from ase_learnedopt.optimizers.learn2hop_features import (
     read,
     update_moments,
 )
+from ase_learnedopt.optimizers.learn2hop_network import HOP_OUTPUTS, KICK, Learn2HopConfig, random, silent
 from ase_learnedopt.optimizers.learned import LEARNED
 from ase_learnedopt.types import HOP, MINIMUM
 
@@ -135,7 +128,7 @@ def test_untrained_networks_stay_finite_and_count(variant):
 def test_moves_are_at_most_maxstep(variant):
     config = Learn2HopConfig(variant=variant, maxstep=0.2)
     params = random(config, 1)
-    params["output"]["weights"] = params["output"]["weights"].at[:, -1].set(0.0)  # returns have any length
+    params["hop"]["weights"] = params["hop"]["weights"].at[:, -1].set(0.0)  # returns have any length
     optimizer = learn2hop(params, config)
     state = jax.jit(optimizer.init)(KEY, make_system(**SYSTEMS["overlapping"]), 100.0)
     state, trajectory = run(optimizer, state)
@@ -181,11 +174,9 @@ def written(biases):
     """Returns an optimizer whose network writes these outputs whatever it reads."""
     config = Learn2HopConfig()
     params = jax.tree.map(jnp.asarray, silent(config))
-    outputs = [*VECTORS, *OTHER_OUTPUTS]
-    bias = jnp.zeros(len(outputs))
-    for name, value in biases.items():
-        bias = bias.at[outputs.index(name)].set(value)
-    return learn2hop(params | {"output": params["output"] | {"bias": bias}}, config)
+    for part, names in (("move", (*VECTORS, "log magnitude")), ("hop", HOP_OUTPUTS)):
+        params[part]["bias"] = jnp.array([biases.get(name, 0.0) for name in names])
+    return learn2hop(params, config)
 
 
 def test_a_return_leads_to_the_best_geometry_and_half_of_one_half_way():
@@ -249,6 +240,10 @@ def test_frames_are_rotations_in_all_directions():
 @pytest.mark.parametrize("start", LEARNED["learn2hop"].starts)
 def test_shapes_are_those_of_the_table(variant, start):
     config = Learn2HopConfig(variant=variant, hidden=[8, 4])
+    if (variant, start) == ("cartesian", "hops"):
+        with pytest.raises(ValueError, match="cartesian network cannot start with hops"):
+            LEARNED["learn2hop"].starts[start](config, 0)
+        return
     params = LEARNED["learn2hop"].starts[start](config, 0)
     expected = LEARNED["learn2hop"].shapes(config)
     assert {name: {key: value.shape for key, value in part.items()} for name, part in params.items()} == expected

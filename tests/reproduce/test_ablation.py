@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from ase_learnedopt.bench.problems import get_problem
-from ase_learnedopt.optimizers.learn2hop import OTHER_OUTPUTS, Learn2HopConfig, learn2hop, random, silent
+from ase_learnedopt.optimizers.learn2hop import learn2hop
 from ase_learnedopt.optimizers.learn2hop_features import SCALARS, VECTORS
+from ase_learnedopt.optimizers.learn2hop_network import HOP_OUTPUTS, Learn2HopConfig, random, silent
 from ase_learnedopt.reproduce import ablation
 from ase_learnedopt.reproduce.ablation import INPUTS, OUTPUTS, best_energies, run_ablation, without
 
@@ -18,7 +19,7 @@ def test_every_input_and_output_is_in_one_group():
     for name in SCALARS:
         assert sum(belongs(name) for belongs in INPUTS.values()) == 1, name
     grouped = [name for names in OUTPUTS.values() for name in names]
-    assert sorted(grouped) == sorted({*VECTORS, *OTHER_OUTPUTS} - {"log magnitude"})
+    assert sorted(grouped) == sorted({*VECTORS, *HOP_OUTPUTS})
 
 
 @pytest.mark.parametrize(("group", "kind"), [("energy", "input"), ("kick", "output"), ("", "")])
@@ -26,12 +27,15 @@ def test_nothing_else_changes(group, kind):
     params = random(CONFIG, 1)
     changed = without(params, group, kind)
     same = jax.tree.map(lambda a, b: np.mean(np.asarray(a) == np.asarray(b)), params, changed)
-    n_inputs, n_outputs = len(SCALARS), len(VECTORS) + len(OTHER_OUTPUTS)
-    layer, output = (1 - 2 / n_inputs, 1 - 2 / (n_inputs + 4)) if kind == "input" else (1.0, 1 - 1 / n_outputs)
-    if not group:
-        layer = output = 1.0
+    n_inputs = len(SCALARS)
+    layer, move, hop = {
+        ("energy", "input"): (1 - 2 / n_inputs, 1 - 2 / (n_inputs + 4), 1 - 2 / (n_inputs + 4)),
+        ("kick", "output"): (1.0, 1.0, 1 - 1 / len(HOP_OUTPUTS)),
+        ("", ""): (1.0, 1.0, 1.0),
+    }[group, kind]
     assert same["layer0"]["weights"] == pytest.approx(layer)
-    assert same["output"]["weights"] == pytest.approx(output)
+    assert same["move"]["weights"] == pytest.approx(move)
+    assert same["hop"]["weights"] == pytest.approx(hop)
     assert same["layer0"]["bias"] == 1.0
 
 
