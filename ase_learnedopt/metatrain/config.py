@@ -23,7 +23,9 @@ class Optimizer:
     """Says what is trained."""
 
     name: str = _setting("learned_hop", f"one of {', '.join(LEARNED)}")
-    start: str = _setting("warm", "parameters to begin with: warm, of learn2hop also hops and random, or weights by name or path")
+    start: str = _setting(
+        "warm", "parameters to begin with: warm, of learn2hop also hops and random, or weights by name or path"
+    )
     heads: list[str] = _setting([], "parts to train, the others stay: heads or layers; empty: all")
     config: dict[str, Any] = _setting({}, "constants of the optimizer that differ from its defaults")
 

@@ -10,7 +10,13 @@ from .sweep import sweep_beta
 from .sweep_result import Sweep
 from .theory import Diagnostics, diagnose
 
-_NEEDS_SKLEARN = {"TemperatureClassifier": ".estimator"}
+_LATER = {  # they need scikit-learn and flax
+    "TemperatureClassifier": ".estimator",
+    "cnn": ".models.convolutional",
+    "gru": ".models.recurrent",
+    "resnet50": ".models.residual",
+    "wide_resnet": ".models.wide_residual",
+}
 
 __all__ = [
     "MODELS",
@@ -19,19 +25,23 @@ __all__ = [
     "Sweep",
     "TemperatureClassifier",
     "calibrate_temperature",
+    "cnn",
     "diagnose",
+    "gru",
     "mlp",
     "offset_start",
+    "resnet50",
     "softmax_xent",
     "sweep_beta",
     "two_copies",
+    "wide_resnet",
 ]
 
 
 def __getattr__(name: str):
-    if name not in _NEEDS_SKLEARN:
+    if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(_NEEDS_SKLEARN[name], __name__), name)
+    value = getattr(import_module(_LATER[name], __name__), name)
     globals()[name] = value
     return value
 

@@ -43,7 +43,8 @@ class TemperatureClassifier(ClassifierMixin, BaseEstimator):
         classifier does worse on examples held out. A number together with `beta="auto"` is the rate at beta = 1, and
         `learning_rate * beta**2` ("adam": `learning_rate * beta`) is held.
       layer_norm: whether the perceptron has it.
-      model: another network: a pair `(init, apply)` or a module of `flax.linen`; None: the perceptron.
+      model: another network: a name of the table `MODELS`, what one of its builders returned, a pair `(init, apply)` or
+        a module of `flax.linen`; None: the perceptron.
       solver: "sgd", gradient descent with momentum, or "adam".
       steps: of every training.
       batch_size: examples of a step.

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 
 from .examples import Examples, batches, split
-from .models import Model
+from .models import Model, in_training
 from .solvers import SOLVERS, rate_at
 from .steps import Settings, on_device
 from .theory import Diagnostics, diagnose
@@ -103,10 +103,13 @@ def scales_of(
 ) -> Callable[[float], Diagnostics]:
     """Returns the function from beta to the diagnostics of a start on some of the examples.
 
+    They are of the network in training mode: that is the function which is descended, and running averages mean nothing
+    before the first step.
+
     Raises:
       ValueError: by that function, for logits or derivatives that are not finite.
     """
     rows = batches(examples.weight, 1, N_DIAGNOSED, np.random.RandomState(seed))[0]
     x, targets = examples.x[rows], np.eye(n_classes, dtype=np.float32)[examples.y[rows]]
 
-    return lambda beta: diagnose(model.apply, params, x, targets, beta)
+    return lambda beta: diagnose(in_training(model), params, x, targets, beta)

@@ -21,7 +21,7 @@ def offset_start(apply: Apply, params: Any, x, beta: float = 1.0, target: float 
     """Returns a network with the logits of its start scaled: z = f(params) - (1 - a) f(params at the start).
 
     Args:
-      apply: (params, x) -> logits `[n_examples, n_classes]`.
+      apply: (params, x) -> logits `[n_examples, n_classes]`; not of a network with batch norm, which descends another.
       params: of the start; they are kept and evaluated with every call.
       x: `[n_examples, ...]` examples on which the magnitude is measured.
       beta: inverse temperature.

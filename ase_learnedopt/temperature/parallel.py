@@ -64,7 +64,7 @@ class Parallel:
         betas = np.array([job.beta for job in jobs], np.float32)
         for look in range(self._n_looks):
             now = slice(look * CHECK, (look + 1) * CHECK)
-            state, (train_loss, accuracy, loss) = _mapped(self._model.apply, settings.solver)(
+            state, (train_loss, accuracy, loss) = _mapped(self._model, settings.solver)(
                 state,
                 data,
                 rows[:, now],
@@ -83,5 +83,5 @@ class Parallel:
 
 
 @lru_cache(maxsize=16)
-def _mapped(apply: Callable, solver: str) -> Callable:
-    return jax.jit(jax.vmap(program(apply, solver), in_axes=(0, None, 0, 0, 0, None, None)))
+def _mapped(model: Model, solver: str) -> Callable:
+    return jax.jit(jax.vmap(program(model, solver), in_axes=(0, None, 0, 0, 0, None, None)))

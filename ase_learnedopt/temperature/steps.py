@@ -63,14 +63,14 @@ def advance(model: Model, state: State, data: Data, rows, rates, beta: float, se
     Returns:
       The state, and the mean training loss, the accuracy and the loss on the examples to judge by.
     """
-    program = _compiled(model.apply, settings.solver)
+    program = _compiled(model, settings.solver)
     numbers = (np.float32(value) for value in (beta, settings.momentum, settings.weight_decay))
     state, found = program(state, data, rows, np.asarray(rates, np.float32), *numbers)
     train_loss, accuracy, loss = map(float, found)
     return state, (train_loss, round(accuracy, 6), loss)  # a sum in float32, whose last digit must not break a tie
 
 
-def program(apply: Callable, solver: str) -> Callable:
+def program(model: Model, solver: str) -> Callable:
     """Returns the function of arrays behind `advance`: to be compiled, or mapped over trainings first."""
     rule = SOLVERS[solver]
 
@@ -79,14 +79,16 @@ def program(apply: Callable, solver: str) -> Callable:
             rows, rate = inputs
 
             def loss(params):
-                return softmax_xent(apply(params, data.x[rows]), data.y[rows], beta)
+                logits, averages = _forward_to_learn(model, params, data.x[rows])
+                return softmax_xent(logits, data.y[rows], beta), averages
 
-            value, gradient = jax.value_and_grad(loss)(state.params)
-            return update(rule, state, gradient, rate, beta, momentum, weight_decay), value
+            (value, averages), gradient = jax.value_and_grad(loss, has_aux=True)(state.params)
+            state = update(rule, state, gradient, rate, beta, momentum, weight_decay)
+            return (state._replace(params=state.params | averages) if averages else state), value
 
         def judge(block):
             x, y, weight = block
-            logits = apply(state.params, x)
+            logits = model.apply(state.params, x)
             right = (jnp.argmax(logits, axis=-1).astype(y.dtype) == y).astype(weight.dtype)
             losses = jnp.where(weight > 0.0, softmax_xent(logits, y, beta, reduction="none"), 0.0)
             return jnp.sum(weight * right), jnp.sum(weight * losses)
@@ -106,9 +108,14 @@ def logits_of(model: Model, params: Any, x: np.ndarray) -> np.ndarray:
     return np.concatenate(parts)[: len(x)].astype(np.float64)
 
 
+def _forward_to_learn(model: Model, params: Any, x) -> tuple[Any, dict[str, Any]]:
+    """Returns logits to descend, and what running averages become; there are none in most networks."""
+    return (model.apply(params, x), {}) if model.learn is None else model.learn(params, x)
+
+
 @lru_cache(maxsize=64)
-def _compiled(apply: Callable, solver: str) -> Callable:
-    return jax.jit(program(apply, solver))
+def _compiled(model: Model, solver: str) -> Callable:
+    return jax.jit(program(model, solver))
 
 
 @lru_cache(maxsize=64)

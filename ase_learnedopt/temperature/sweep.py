@@ -44,7 +44,8 @@ def sweep_beta(
     Args:
       X: `[n, ...]` numbers.
       y: `[n]` classes.
-      model: a pair `(init, apply)` or a module of `flax.linen`; None: `mlp()`.
+      model: a name of the table `MODELS`, what one of its builders returned, a pair `(init, apply)` or a module of
+        `flax.linen`; None: `mlp()`.
       betas: inverse temperatures; "auto": `BETAS`. 1 is added, since it is what the others are held against.
       rates: factors of the rate that theory suggests at each beta; "auto": half decades, until the score falls.
       seeds: number of starts and orders of examples by whose mean beta and rate are chosen.

@@ -236,7 +236,7 @@ def test_files_are_plain_json(fitted, tmp_path):
         ({"weight_decay": -0.1}, r"weight_decay is -0\.1"),
         ({"validation_fraction": 1.0}, r"validation_fraction is 1\.0"),
         ({"hidden": (0,)}, r"hidden is \(0,\)"),
-        ({"model": "cnn"}, "model is 'cnn'"),
+        ({"model": "vit"}, "model is 'vit'"),
         ({"beta": 0.01, "learning_rate": 1e8}, r"not finite at beta 0.01 with the learning rate 1e\+08, nor with half"),
         ({"model": (PAIR[0], lambda params, x: x)}, r"model gives logits \(1, 4\) for one example"),
         ({"model": (PAIR[0], lambda params, x: 0.0 * x[:, :3])}, "derivatives are not finite"),

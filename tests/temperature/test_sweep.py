@@ -31,7 +31,7 @@ def swept():
     trials = []
     settings = {"model": MODEL, "settings": SETTINGS, "at_once": 4, "seeds": 2, "final_seeds": 3}
     found = sweep_beta(*blobs(300), betas=(0.1, 3.0), **settings, show=trials.append)
-    return found, trials, parallel._mapped(MODEL.apply, "sgd")._cache_size()
+    return found, trials, parallel._mapped(MODEL, "sgd")._cache_size()
 
 
 def test_one_program_for_everything(swept):

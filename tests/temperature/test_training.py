@@ -160,7 +160,7 @@ def test_one_program_serves_every_setting():
     steps._compiled.cache_clear()
     for n, beta, rate, seed, momentum in ((300, 1.0, 0.1, 0, 0.9), (280, 0.1, 1.0, 1, 0.0)):
         run(LINEAR, beta, rate, examples=blobs(n), judge=blobs(n - 100), seed=seed, momentum=momentum)
-    assert steps._compiled(LINEAR.apply, "sgd")._cache_size() == 1
+    assert steps._compiled(LINEAR, "sgd")._cache_size() == 1
 
 
 def test_divergence_is_noticed():

@@ -1,11 +1,7 @@
-"""Networks that give logits, as pairs of functions, and the table of those that are built by name. Layer 2."""
+"""Networks that give logits, as pure functions, and the table of those that are built by name. Layer 2."""
 
-from collections.abc import Callable
-
-from .base import Model, as_model
+from .base import Model, as_model, in_training
 from .mlp import mlp
+from .table import MODELS
 
-MODELS: dict[str, Callable[..., Model]] = {"mlp": mlp}
-"""Builders by name. All work without arguments."""
-
-__all__ = ["MODELS", "Model", "as_model", "mlp"]
+__all__ = ["MODELS", "Model", "as_model", "in_training", "mlp"]

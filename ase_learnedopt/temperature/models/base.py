@@ -1,74 +1,58 @@
-"""What a model is, and how pairs of functions and flax modules become one. Layer 2."""
+"""What a model is, and how names, tuples of functions and flax modules become one. Layer 2."""
 
 import sys
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from .table import MODELS
+
 
 class Model(NamedTuple):
-    """Holds a network as two pure functions."""
+    """Holds a network as pure functions.
+
+    A network with running averages, as batch norm has, keeps them among its parameters, and has `learn`: what is
+    descended. Its logits must not depend on the averages, so that these have no gradient; it returns what they become
+    as the entries of the dict `params` to replace.
+    """
 
     init: Callable[[Any, Any, int], Any]  # (key, x [n, ...], n_classes) -> params, a tree of arrays
-    apply: Callable[[Any, Any], Any]  # (params, x [n, ...]) -> logits [n, n_classes]
+    apply: Callable[[Any, Any], Any]  # (params, x [n, ...]) -> logits [n, n_classes] as predicted
+    learn: Callable[[Any, Any], tuple[Any, dict[str, Any]]] | None = None  # the same -> logits, entries; None: `apply`
+
+
+@lru_cache(maxsize=64)
+def in_training(model: Model) -> Callable[[Any, Any], Any]:
+    """Returns (params, x) -> logits as they are descended: with batch norm, each depends on the whole batch."""
+    learn = model.learn
+    return model.apply if learn is None else lambda params, x: learn(params, x)[0]
 
 
 def as_model(model: Any) -> Model:
-    """Returns anything that can be trained as a `Model`: a pair `(init, apply)` of its functions, or a flax module.
+    """Returns anything that can be trained as a `Model`: a name, a tuple of its functions, or a module of flax.
 
-    The same object gives the same functions, so that what was compiled for them is found again.
+    A flax module with batch norm takes `train` in its `__call__`. The same object gives the same functions, so that
+    what was compiled for them is found again.
 
     Raises:
       ValueError: something else.
     """
-    if isinstance(model, tuple) and len(model) == 2 and all(map(callable, model)):
+    if isinstance(model, str) and model in MODELS:
+        return MODELS[model]()
+    if isinstance(model, tuple) and _are_functions(model):
         return Model(*model)
     if "flax" in sys.modules:  # or nobody can have made a module
-        from flax import linen
+        from .flax_modules import from_module, is_module
 
-        if isinstance(model, linen.Module):
-            return _from_flax(model if _hashable(model) else _Same(model))
+        if is_module(model):
+            return from_module(model)
     raise ValueError(
-        f"model is {model!r}; give a pair of functions (init, apply), with init(key, x, n_classes) -> params and "
-        "apply(params, x) -> logits, or a module of flax.linen"
+        f"model is {model!r}; give one of {', '.join(MODELS)}, what one of their builders returned, a pair of "
+        "functions (init, apply), with init(key, x, n_classes) -> params and apply(params, x) -> logits, or a module "
+        "of flax.linen"
     )
 
 
-@lru_cache(maxsize=64)
-def _from_flax(module: Any) -> Model:
-    module = module.itself if isinstance(module, _Same) else module
-
-    def init(key, x, n_classes: int):
-        logits, variables = module.init_with_output(key, x)
-        if logits.shape != (x.shape[0], n_classes):
-            raise ValueError(f"the module gives {logits.shape}; {n_classes} classes need {(x.shape[0], n_classes)}")
-        others = sorted(set(variables) - {"params"})
-        if others:
-            raise ValueError(f"the module keeps {', '.join(others)} beside params; use layers without a running state")
-        return variables["params"]
-
-    def apply(params, x):
-        return module.apply({"params": params}, x)
-
-    return Model(init, apply)
-
-
-class _Same:
-    """Stands for an object that cannot be hashed, such as a module with a list in it, and is equal to itself alone."""
-
-    def __init__(self, itself: Any):
-        self.itself = itself
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other.itself is self.itself
-
-    def __hash__(self) -> int:
-        return id(self.itself)
-
-
-def _hashable(value: Any) -> bool:
-    try:
-        hash(value)
-    except TypeError:
-        return False
-    return True
+def _are_functions(parts: tuple[Any, ...]) -> bool:
+    learn = parts[2:] or (None,)
+    return len(parts) in {2, 3} and all(map(callable, parts[:2])) and (learn[0] is None or callable(learn[0]))
