@@ -5,7 +5,7 @@ from importlib import import_module
 from .calibration import calibrate_temperature
 from .init_scale import offset_start, two_copies
 from .losses import softmax_xent
-from .models import MODELS, Model, mlp
+from .models import MODELS, Model, in_training, mlp
 from .sweep import sweep_beta
 from .sweep_result import Sweep
 from .theory import Diagnostics, diagnose
@@ -28,6 +28,7 @@ __all__ = [
     "cnn",
     "diagnose",
     "gru",
+    "in_training",
     "mlp",
     "offset_start",
     "resnet50",

@@ -2,12 +2,10 @@
 
 import jax.numpy as jnp
 
+from ..data.words import PADDING, UNKNOWN
 from .base import Model
 from .flax_modules import from_class, linen
 from .options import whole
-
-PADDING, UNKNOWN = 0, 1
-"""Numbers of what fills short texts up, and of the words that a vocabulary has not."""
 
 
 class Gru(linen.Module):
