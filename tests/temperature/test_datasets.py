@@ -18,7 +18,10 @@ def write_cifar(folder, n=3):
     written = {}
     for name in [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]:
         images, labels = RANDOM.randint(256, size=(n, 32, 32, 3)), RANDOM.randint(10, size=n)
-        planes = [np.r_[label, *(image[..., c].ravel() for c in range(3))] for image, label in zip(images, labels, strict=True)]
+        planes = [
+            np.r_[label, *(image[..., c].ravel() for c in range(3))]
+            for image, label in zip(images, labels, strict=True)
+        ]
         (folder / name).write_bytes(np.array(planes, np.uint8).tobytes())
         written[name] = images, labels
     return written

@@ -1,11 +1,13 @@
 """Networks for images and words: shapes, published numbers of parameters, options, inputs; running averages."""
 
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ase_learnedopt.temperature import diagnose
+from ase_learnedopt.temperature import diagnose, softmax_xent
 from ase_learnedopt.temperature.examples import merged
 from ase_learnedopt.temperature.fitting import scales_of
 from ase_learnedopt.temperature.models import MODELS, as_model, in_training
@@ -69,6 +71,22 @@ def test_networks_have_these_parameters(name, options, shape, n_classes, expecte
     params = jax.eval_shape(lambda key, x: model.init(key, x, n_classes), KEY, x)
     assert count(params) == expected
     assert jax.eval_shape(model.apply, params, x).shape == (2, n_classes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "options", "shape"),
+    [("wide_resnet", {"depth": 28, "width": 10}, (8, 8, 3)), ("resnet50", {}, (32, 32, 3))],
+)
+def test_one_step_at_real_size(name, options, shape):
+    model, random = built(name, **options), np.random.RandomState(0)
+    x, y = random.normal(size=(8, *shape)).astype(np.float32), np.arange(8) % 4
+    params = jax.jit(model.init, static_argnums=2)(KEY, x[:1], 4)
+    loss = jax.jit(lambda p: softmax_xent(in_training(model)(p, x), y, 0.1))
+    gradient = jax.jit(jax.grad(loss))(params)
+    size = sum(float(jnp.sum(leaf**2)) for leaf in jax.tree.leaves(gradient))
+    there = loss(jax.tree.map(lambda p, g: p - 1e-3 / size * g, params, gradient))
+    assert float(loss(params) - there) == pytest.approx(1e-3, rel=0.3)
 
 
 SMALL = {
@@ -192,6 +210,16 @@ def test_the_same_options_are_the_same_functions():
     for name, options in SMALL.values():
         assert built(name, **options) is built(name, **options)
     assert as_model("cnn") is built("cnn")
+
+
+def test_without_flax_the_way_out_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "flax", None)
+    for name in [name for name in sys.modules if name.startswith("ase_learnedopt.temperature.models.")]:
+        if not name.endswith((".base", ".mlp", ".table")):
+            monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(ImportError, match=r"this network needs flax .*pip install 'ase-learnedopt\[temperature\]'"):
+        as_model("cnn")
+    assert as_model("mlp") is MODELS["mlp"]()
 
 
 def test_flax_modules_with_a_train_argument_keep_batch_statistics():
