@@ -38,6 +38,17 @@ def add_train(commands: Any) -> None:
     )
     run.add_argument("--quiet", action="store_true", help="no progress")
     run.set_defaults(run=_run)
+    give_up = add_command(
+        actions,
+        "give-up",
+        "teach LearnedHop when a relaxation is not worth ending",
+        "ase-learnedopt train give-up learned_hop --out mine",
+    )
+    give_up.add_argument(
+        "config", help="name of a recipe, or a file of settings: its families, rollout and start count"
+    )
+    give_up.add_argument("--out", required=True, metavar="PATH", help="of the weights: PATH.npz and PATH.json")
+    give_up.set_defaults(run=_give_up)
     plot = add_command(actions, "plot", "draw the curves of a run", "ase-learnedopt train plot training")
     plot.add_argument("folder", help="of the run")
     plot.set_defaults(run=_plot)
@@ -139,6 +150,16 @@ class _Show:
         """Ends the bar."""
         if self._bar is not None:
             self._bar.close()
+
+
+def _give_up(arguments: argparse.Namespace) -> int:
+    from ..metatrain.config_file import load_config
+    from ..metatrain.give_up import make_give_up
+
+    command = f"ase-learnedopt train give-up {arguments.config} --out {arguments.out}"
+    path = make_give_up(load_config(arguments.config), arguments.out, command)
+    print(f"written {path} and {path.with_suffix('.json')}")
+    return 0
 
 
 def _plot(arguments: argparse.Namespace) -> int:

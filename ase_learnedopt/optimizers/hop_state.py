@@ -10,7 +10,7 @@ from ..types import System
 from .deform import Deformation
 from .exchange import ExchangeModel
 from .policy import count, squash
-from .portfolio import EXCHANGE, Portfolio, is_cluster, is_mixed
+from .portfolio import EXCHANGE, MOVES, Portfolio, is_cluster, is_mixed
 from .relax import RelaxState
 
 
@@ -38,6 +38,7 @@ class LearnedHopConfig:
     atom_temperature: float = 0.5  # in neighbours
     site_temperature: float = 0.5  # in neighbours
     exchange_temperature: float = 0.3
+    give_up: float = 3.0  # log odds that a minimum would be rejected, from which on its relaxation is not ended
     unrolled: bool = True  # the recursion over curvature pairs: faster in batches; False compiles sooner
 
 
@@ -68,11 +69,49 @@ class LearnedHopState(NamedTuple):
     portfolio: Portfolio
     exchange: ExchangeModel
     pair_features: jax.Array  # [N_PAIR_FEATURES] of the last exchange
+    luck: jax.Array  # [] rise that the next minimum may have, in kT
 
 
 def patience(config: LearnedHopConfig, system: System):
     """Returns the hops without a new best after which a run restarts, `[]`."""
     return jnp.where(is_cluster(system), config.patience, config.other_patience)
+
+
+def temperature(config: LearnedHopConfig, system: System):
+    """Returns kT of the acceptance, `[]` in energy scales."""
+    return jnp.where(is_cluster(system), config.kT, config.other_kT)
+
+
+def acceptable(config, state):
+    """Returns the highest energy `[]` eV at which the untrained head accepts a minimum; infinity at first."""
+    return state.current_energy + temperature(config, state.system) * state.luck * state.system.energy_scale
+
+
+def give_up_features(config, state, relax, size, decrease):
+    """Returns the features `[len(GIVE_UP_FEATURES)]` of a step whose gradient promises a `decrease` `[]` eV."""
+    dtype, system = state.positions.dtype, state.system
+    scale = system.energy_scale
+    above = (relax.value - acceptable(config, state)) / scale
+    above = jnp.where(jnp.isfinite(above), above, 0.0)
+    promised = jnp.maximum(decrease, 0.0) / scale
+    moves = jnp.arange(len(MOVES), dtype=jnp.int32) == state.move
+    return jnp.concatenate(
+        [
+            jnp.stack(
+                [
+                    squash(above) / 3.0,
+                    squash(above - promised) / 3.0,
+                    squash(above - 0.5 * promised) / 3.0,
+                    jnp.log(promised + 1e-4) / 5.0,
+                    jnp.log(size + 1e-4) / 5.0,
+                    jnp.log1p(relax.n_steps.astype(dtype)) / 4.0,
+                    jnp.minimum(relax.n_rejected.astype(dtype), 2.0),
+                    count(system),
+                ]
+            ),
+            moves.astype(dtype),
+        ]
+    )
 
 
 def step_features(state, relax, size, value, deforming):

@@ -54,6 +54,7 @@ def start_learned_hop(params: dict, config: LearnedHopConfig, key, system: Syste
         "portfolio": Portfolio(*_arrays(np.full(len(ARMS), np.inf), _whole(arm))),
         "exchange": ExchangeModel(*_arrays(np.eye(N_PAIR_FEATURES), np.zeros(N_PAIR_FEATURES))),
         "pair_features": np.zeros(N_PAIR_FEATURES),
+        "luck": _real(0.0),
     }
     return LearnedHopState(**state)
 

@@ -8,13 +8,14 @@ J. Phys. Chem. A 101, 5111, 1997); after too many hops without a new best, a fre
 import jax
 import jax.numpy as jnp
 
-from ..geometry import has_element, random_start
-from ..types import HOP, MINIMUM, RESTART, STEP, Optimizer
-from .base import common_fields, compose, record
-from .deform import Deformation, deformation_value_and_gradient
+from ..geometry import random_start
+from ..types import HOP, RESTART, Optimizer
+from .base import common_fields, compose
+from .deform import Deformation
 from .environment import environment
 from .exchange import N_PAIR_FEATURES, exchange, exchange_noise, init_model, observe
-from .hop_state import LearnedHopConfig, LearnedHopState, hop_features, patience, step_features
+from .hop_relaxation import advance_relaxation, fresh_relaxation
+from .hop_state import LearnedHopConfig, LearnedHopState, hop_features, patience, temperature
 from .moves import relocate, relocation_noise, shake, shake_neighborhood
 from .networks import apply_head
 from .noise import to_gumbel, to_normal, uniforms
@@ -30,7 +31,6 @@ from .portfolio import (
     move_logits,
     play,
 )
-from .relax import relax_init, relax_step
 
 
 def learned_hop(params: dict | None = None, config: LearnedHopConfig | None = None) -> Optimizer:
@@ -42,7 +42,7 @@ def learned_hop(params: dict | None = None, config: LearnedHopConfig | None = No
         return _init(config, params, key, system, budget)
 
     def advance(state, energy, forces):
-        return _advance(config, params, state, energy, forces)
+        return advance_relaxation(config, params, state, energy, forces)
 
     def hop(state, neighbors=None):
         return _hop(config, params, state, neighbors)
@@ -57,7 +57,7 @@ def _init(config, params, key, system, budget):
     state = LearnedHopState(
         **common_fields(key, system),
         budget=jnp.asarray(budget, dtype),
-        relax=_fresh_relaxation(config, system, system.positions),
+        relax=fresh_relaxation(config, system, system.positions),
         deforming=jnp.zeros((), bool),
         deformation=Deformation(jnp.zeros((), dtype), jnp.full((), 4.0, dtype), jnp.eye(3, dtype=dtype)),
         strength_factor=jnp.ones((), dtype),
@@ -72,69 +72,13 @@ def _init(config, params, key, system, budget):
         portfolio=init_portfolio(dtype),
         exchange=init_model(dtype),
         pair_features=jnp.zeros((N_PAIR_FEATURES,), dtype),
+        luck=jnp.zeros((), dtype),
     )
     correction = apply_head(params["restart"], hop_features(state, jnp.zeros((), dtype), config))
     portfolio, deformation = play(
         uniforms(key_arm, dtype, *PLAY_NOISE), state.portfolio, system, correction, explore=False
     )
     return state._replace(portfolio=portfolio, deformation=deformation, deforming=deformation.strength > 0)
-
-
-def _fresh_relaxation(config, system, positions):
-    scale = config.inverse_curvature * system.length_scale**2 / system.energy_scale
-    return relax_init(positions, scale, config.memory)
-
-
-def _advance(config, params, state, energy, forces):
-    """Absorbs one evaluation: one step of the relaxation, on the deformed objective or on the energy."""
-    system = state.system
-    dtype = system.positions.dtype
-    seen = record(state, energy)
-    unit = system.energy_scale / system.length_scale
-    movable = system.movable[:, None]
-    deformation = state.deformation._replace(strength=state.deformation.strength * state.strength_factor)
-    added, slope = deformation_value_and_gradient(
-        deformation, state.positions, has_element(system), system.length_scale, system.energy_scale
-    )
-    rows = jnp.maximum(jnp.sum(system.movable.astype(dtype)), 1.0)
-
-    def rms(gradient):
-        return jnp.sqrt(jnp.sum(gradient * gradient) / rows) / unit
-
-    plain = jnp.where(movable, -jnp.clip(forces, -1e6 * unit, 1e6 * unit), 0.0)
-    deformed = plain + jnp.where(movable, slope, 0.0)
-    relaxed_start = (state.n_evaluations == 0) & (rms(plain) < config.deform_start)
-    ended = (rms(deformed) < config.deform_tolerance) | (state.relax.n_steps >= config.max_deform_steps)
-    deforming = state.deforming & ~ended & ~relaxed_start
-    turned = state.deforming & ~deforming
-    gradient = jnp.where(deforming, deformed, plain)
-    value = energy + jnp.where(deforming, added, 0.0)
-
-    fresh = relax_init(state.positions, state.relax.inverse_curvature, config.memory)
-    relax = jax.tree.map(lambda new, old: jnp.where(turned, new, old), fresh, state.relax)
-    size = rms(gradient)
-    outputs = apply_head(params["step"], step_features(state, relax, size, value, deforming))
-    cap = config.maxstep * system.length_scale * jnp.exp(outputs[1])
-    relax, proposal = relax_step(
-        relax, state.positions, value, gradient, cap, jnp.exp(outputs[0]), unrolled=config.unrolled
-    )
-
-    exhausted = relax.n_steps >= config.max_relax_steps
-    minimum = ~deforming & (
-        (size < jnp.where(is_cluster(system), config.tolerance, config.other_tolerance)) | exhausted
-    )
-    # The untrained head gives up on nothing: its logit must first overcome ten.
-    gave_up = ~minimum & ~deforming & (outputs[2] > 10.0)
-    pending = minimum | gave_up
-    return state._replace(
-        **seen,
-        positions=jnp.where(pending, state.positions, proposal),
-        event=jnp.where(minimum, MINIMUM, STEP).astype(jnp.int32),
-        pending=pending,
-        relax=relax,
-        deforming=deforming,
-        gave_up=gave_up,
-    )
 
 
 def _hop(config, params, state, neighbors):
@@ -152,7 +96,7 @@ def _hop(config, params, state, neighbors):
     hopped = _propose(config, params, state, for_hop, outputs, neighbors)
     restarted = _restart(params, config, state, for_play, key_start)
     state = jax.tree.map(lambda new, old: jnp.where(ends, new, old), restarted, hopped)
-    start = _fresh_relaxation(config, state.system, state.positions)
+    start = fresh_relaxation(config, state.system, state.positions)
     return state._replace(relax=start, pending=jnp.zeros((), bool), gave_up=jnp.zeros((), bool))
 
 
@@ -163,13 +107,12 @@ def _judge(config, params, state, noise):
     first = ~jnp.isfinite(state.current_energy)
     change = jnp.where(first, 0.0, (energy - state.current_energy) / scale)
     outputs = apply_head(params["hop"], hop_features(state, change, config))
-    tolerated = jnp.where(is_cluster(state.system), config.kT, config.other_kT) * (
-        outputs[0] - jnp.log(noise)
-    )  # Metropolis: a rise of kT times minus log of a uniform
+    tolerated = temperature(config, state.system) * (outputs[0] + state.luck)
     accepted = (first | (change <= jnp.maximum(tolerated, 0.0))) & ~state.gave_up
     better = (energy < state.run_best - 1e-3 * scale) & ~state.gave_up
-    exchanged = (state.move == EXCHANGE) & ~state.gave_up & ~first
+    exchanged = (state.move == EXCHANGE) & ~first
     kept = state._replace(
+        luck=-jnp.log(noise),  # Metropolis: of the next hop a rise of kT times this is accepted, which it may know
         current_positions=jnp.where(accepted, state.relax.positions, state.current_positions),
         current_energy=jnp.where(accepted, energy, state.current_energy),
         run_best=jnp.where(better, energy, state.run_best),

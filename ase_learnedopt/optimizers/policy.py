@@ -21,6 +21,17 @@ STEP_FEATURES = (
     "log n_atoms",
     "budget used",
 )
+GIVE_UP_FEATURES = (
+    "energy above acceptance",
+    "energy less predicted decrease above acceptance",
+    "energy less half the predicted decrease above acceptance",
+    "log predicted decrease",
+    "log rms gradient",
+    "log steps taken",
+    "rejections",
+    "log n_atoms",
+    *(f"move was {name}" for name in MOVES),
+)
 HOP_FEATURES = (
     "energy change",
     "energy above run best",
@@ -35,12 +46,13 @@ HOP_FEATURES = (
     "arm deforms",
     "last move was exchange",
 )
-STEP_OUTPUTS = ("log step", "log cap", "give up")
+STEP_OUTPUTS = ("log step", "log cap")
 HOP_OUTPUTS = ("accept", "log patience", "log amplitude", "log strength", *(f"move {name}" for name in MOVES))
 RESTART_OUTPUTS = (*(f"arm {name}" for name in ARMS), "log strength", "log exponent", "log spread")
 
 HEADS = {
     "step": (len(STEP_FEATURES), len(STEP_OUTPUTS)),
+    "give up": (len(GIVE_UP_FEATURES), 1),
     "hop": (len(HOP_FEATURES), len(HOP_OUTPUTS)),
     "restart": (len(HOP_FEATURES), len(RESTART_OUTPUTS)),
     "shake": (len(ATOM_FEATURES), 1),
@@ -51,6 +63,7 @@ HEADS = {
 
 FEATURES = {
     "step": STEP_FEATURES,
+    "give up": GIVE_UP_FEATURES,
     "hop": HOP_FEATURES,
     "restart": HOP_FEATURES,
     "shake": ATOM_FEATURES,

@@ -100,11 +100,7 @@ def test_untrained_heads_say_nothing(at_minimum, dtype, name):
 def test_step_outputs_are_wired(dtype, output):
     state = init(warm_start(), make_system(**SYSTEMS["far"]))._replace(deforming=jnp.zeros((), bool))
     plain = advance(warm_start(), state)
-    value = 11.0 if output == "give up" else -1.0
-    steered = advance(_biased("step", STEP_OUTPUTS.index(output), value), state)
-    if output == "give up":
-        assert bool(steered.gave_up) and bool(steered.pending) and int(steered.event) != MINIMUM
-        return
+    steered = advance(_biased("step", STEP_OUTPUTS.index(output), -1.0), state)
     longest = np.linalg.norm(np.asarray(plain.positions - state.positions), axis=1).max()
     shorter = np.linalg.norm(np.asarray(steered.positions - state.positions), axis=1).max()
     assert shorter <= 0.5 * longest or output == "log step"
@@ -112,6 +108,28 @@ def test_step_outputs_are_wired(dtype, output):
     small, smaller = advance(warm_start(), free), advance(_biased("step", 0, -1.0), free)
     ratio = np.linalg.norm(smaller.positions - free.positions) / np.linalg.norm(small.positions - free.positions)
     np.testing.assert_allclose(ratio, np.exp(-1.0), rtol=1e-6)
+
+
+def test_only_what_can_be_worse_than_something_is_given_up(dtype):
+    doubtful = _biased("give up", 0, 11.0)
+    first = init(warm_start(), make_system(**SYSTEMS["far"]))._replace(deforming=jnp.zeros((), bool))
+    assert not bool(advance(doubtful, first).gave_up)
+    later = first._replace(current_energy=jnp.full((), -7.0, first.positions.dtype), current_positions=first.positions)
+    assert not bool(advance(doubtful, later._replace(deforming=jnp.ones((), bool))).gave_up)
+    given_up = advance(doubtful, later)
+    assert bool(given_up.gave_up) and bool(given_up.pending) and int(given_up.event) != MINIMUM
+    hopped = hop(warm_start(), given_up)
+    assert float(hopped.current_energy) == -7.0 and not bool(hopped.gave_up)
+
+
+def test_luck_decides_the_next_minimum(at_minimum, dtype):
+    state = at_minimum["lj13"]
+    state = state._replace(current_energy=state.relax.value - 0.9 * 0.3, luck=jnp.ones_like(state.luck))  # kT is 0.3
+    assert float(hop(warm_start(), state).current_energy) == float(state.relax.value)
+    state = state._replace(luck=0.5 * state.luck)
+    hopped = hop(warm_start(), state)
+    assert float(hopped.current_energy) == float(state.current_energy)
+    assert float(hopped.luck) != float(state.luck) and float(hopped.luck) > 0
 
 
 def test_accept_output_is_wired(at_minimum, dtype):

@@ -1,0 +1,87 @@
+"""The relaxations of LearnedHop: one evaluation is one step, on the deformed objective or on the energy. Layer 1."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from ..geometry import has_element
+from ..types import MINIMUM, STEP
+from .base import record
+from .deform import deformation_value_and_gradient
+from .hop_state import give_up_features, step_features
+from .networks import apply_head
+from .portfolio import is_cluster
+from .relax import RelaxState, relax_init, relax_step
+
+
+class Step(NamedTuple):
+    """Describes one step of a relaxation, before anything is decided."""
+
+    relax: RelaxState
+    proposal: jax.Array  # [n_atoms, 3]
+    rms: jax.Array  # [] rms gradient, in energy scales per length scale
+    deforming: jax.Array  # [] bool
+    doubts: jax.Array  # [len(GIVE_UP_FEATURES)] what the head that gives up reads
+
+
+def fresh_relaxation(config, system, positions):
+    """Returns a relaxation that has evaluated nothing yet."""
+    scale = config.inverse_curvature * system.length_scale**2 / system.energy_scale
+    return relax_init(positions, scale, config.memory)
+
+
+def step_relaxation(config, params, state, energy, forces) -> Step:
+    """Takes one step."""
+    system = state.system
+    dtype = system.positions.dtype
+    unit = system.energy_scale / system.length_scale
+    movable = system.movable[:, None]
+    deformation = state.deformation._replace(strength=state.deformation.strength * state.strength_factor)
+    added, slope = deformation_value_and_gradient(
+        deformation, state.positions, has_element(system), system.length_scale, system.energy_scale
+    )
+    rows = jnp.maximum(jnp.sum(system.movable.astype(dtype)), 1.0)
+
+    def rms(gradient):
+        return jnp.sqrt(jnp.sum(gradient * gradient) / rows) / unit
+
+    plain = jnp.where(movable, -jnp.clip(forces, -1e6 * unit, 1e6 * unit), 0.0)
+    deformed = plain + jnp.where(movable, slope, 0.0)
+    relaxed_start = (state.n_evaluations == 0) & (rms(plain) < config.deform_start)
+    ended = (rms(deformed) < config.deform_tolerance) | (state.relax.n_steps >= config.max_deform_steps)
+    deforming = state.deforming & ~ended & ~relaxed_start
+    turned = state.deforming & ~deforming
+    gradient = jnp.where(deforming, deformed, plain)
+    value = energy + jnp.where(deforming, added, 0.0)
+
+    fresh = relax_init(state.positions, state.relax.inverse_curvature, config.memory)
+    relax = jax.tree.map(lambda new, old: jnp.where(turned, new, old), fresh, state.relax)
+    size = rms(gradient)
+    outputs = apply_head(params["step"], step_features(state, relax, size, value, deforming))
+    cap = config.maxstep * system.length_scale * jnp.exp(outputs[1])
+    relax, proposal = relax_step(
+        relax, state.positions, value, gradient, cap, jnp.exp(outputs[0]), unrolled=config.unrolled
+    )
+    decrease = -jnp.sum(relax.gradient * (proposal - relax.positions))
+    return Step(relax, proposal, size, deforming, give_up_features(config, state, relax, size, decrease))
+
+
+def advance_relaxation(config, params, state, energy, forces):
+    """Absorbs one evaluation: takes a step, or stops at a minimum or where none worth having can follow."""
+    step = step_relaxation(config, params, state, energy, forces)
+    tolerance = jnp.where(is_cluster(state.system), config.tolerance, config.other_tolerance)
+    minimum = ~step.deforming & ((step.rms < tolerance) | (step.relax.n_steps >= config.max_relax_steps))
+    doubt = apply_head(params["give up"], step.doubts)[0]
+    # The first relaxation of a run has nothing to be worse than.
+    gave_up = ~minimum & ~step.deforming & jnp.isfinite(state.current_energy) & (doubt > config.give_up)
+    pending = minimum | gave_up
+    return state._replace(
+        **record(state, energy),
+        positions=jnp.where(pending, state.positions, step.proposal),
+        event=jnp.where(minimum, MINIMUM, STEP).astype(jnp.int32),
+        pending=pending,
+        relax=step.relax,
+        deforming=step.deforming,
+        gave_up=gave_up,
+    )
