@@ -1,4 +1,4 @@
-"""Trains the head of LearnedHop that gives relaxations up: a classifier of which minima would be rejected. Layer 3.
+"""Trains the head of LearnedHop that gives relaxations up: a classifier of which minima would be rejected. Layer 2.
 
 Supervised, from runs of the policy as it is: every step of a relaxation is an example, and its class is whether the
 minimum at the end was accepted. The trainer is the classifier of `temperature`.
@@ -42,7 +42,7 @@ class Steps(NamedTuple):
 
 
 def collect(task: Task, optimizer: Optimizer, params: dict, config, key, n_walkers: int, evaluations: int) -> Steps:
-    """Runs a policy that never gives up and returns the steps of its relaxations, those on a deformed objective left out.
+    """Runs a policy that never gives up and returns the steps of its relaxations, but for those on a deformed objective.
 
     Args:
       task: what is searched.
@@ -134,7 +134,7 @@ def make_give_up(config: TrainConfig, path: str | Path, command: str, show: Call
     """Trains the head on the families of a config and writes weights of LearnedHop with it.
 
     Args:
-      config: `rollout.starts` runs of `rollout.budget` evaluations of each task; its other heads are those of the start.
+      config: `rollout.starts` runs of `rollout.budget` evaluations of each task; other heads are those of the start.
       path: of the weights, with or without `.npz`.
       command: that makes them, for the card.
       show: is told about each task.
