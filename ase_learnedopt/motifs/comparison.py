@@ -26,7 +26,7 @@ def compare_motifs(
     *,
     noise: tuple[float, ...] = NOISE,
     n_structures: int = 2,
-    dynamics: bool = True,
+    dynamics: int = 3,
     weights: str | Path = SHIPPED,
     show: Callable[[str], None] | None = None,
 ) -> Path:
@@ -41,7 +41,7 @@ def compare_motifs(
       seeds: of structures and noise; the classifier was trained on 1.
       noise: levels.
       n_structures: of each kind for each seed and level.
-      dynamics: whether to run molecular dynamics too.
+      dynamics: for how many of the seeds to run molecular dynamics too.
       weights: of our classifier.
       show: called with a line now and then.
 
@@ -55,13 +55,13 @@ def compare_motifs(
     if not seeds:
         raise ValueError("seeds is empty; give at least one")
     records = []
-    for seed in seeds:
+    for i, seed in enumerate(seeds):
         for level in noise:
             right = _shaken(seed, level, n_structures, weights)
             records.append({"kind": "noise", "noise": level, "seed": seed, "right": right})
             if show is not None:
                 show(f"seed {seed}, noise {level:g}")
-        for shot in snapshots(seed) if dynamics else ():
+        for shot in snapshots(seed) if i < dynamics else ():
             right = _counted({}, shot.atoms, shot.labels, shot.nearest, weights)
             records.append({"kind": shot.name, "noise": shot.noise, "seed": seed, "right": right})
             if show is not None:

@@ -79,7 +79,6 @@ def _three_j(degree: int, a: int, b: int) -> float:
         scale *= f(degree + m) * f(degree - m)
     total = 0.0
     for t in range(max(0, a, -b), min(degree, degree + a, degree - b) + 1):
-        # With three equal degrees the terms l3 - l2 + t + m1 and l3 - l1 + t - m2 lose their degrees.
         below = f(t) * f(t - a) * f(t + b) * f(degree - t) * f(degree + a - t) * f(degree - b - t)
         total += (-1) ** t / below
     return (-1) ** c * scale**0.5 * total

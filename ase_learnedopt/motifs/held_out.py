@@ -1,7 +1,7 @@
 """Structures to judge with, of kinds, sizes, strains or potentials that the classifier was not trained on. Layer 4."""
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from ase import Atoms, units
@@ -33,6 +33,9 @@ HELD_OUT = {
     "glass": glass,
 }
 
+LIQUID = 1.26
+"""Density of the liquid in atoms per cube of the distance of nearest neighbours; 1.41 is that of the crystal."""
+
 
 class Snapshot(NamedTuple):
     """Holds a structure from molecular dynamics, named by the minimum it belongs to."""
@@ -56,30 +59,37 @@ def snapshots(seed: int, elements=("Cu", "Al"), temperatures=(600, 1000), steps:
     """Runs molecular dynamics by EMT of a crystal, a stacking fault and a liquid, and quenches the last geometry.
 
     Args:
-      seed: of velocities and noise.
+      seed: of velocities, noise and the liquid's start.
       elements: that EMT knows.
-      temperatures: Kelvin, of crystal and fault; the liquid is at 2500 and then at 1500.
+      temperatures: Kelvin, of crystal and fault; the liquid, from a glass, is at 1.5 times the last.
       steps: of 5 fs.
     """
-    random = np.random.RandomState(seed)
+    melt = glass(np.random.default_rng(seed), 144).atoms
+    melt.set_cell(melt.cell * (144 / melt.get_volume() / LIQUID) ** (1.0 / 3.0), scale_atoms=True)
+    cubic, fault = bulk("Cu", cubic=True, a=2.0**0.5) * (4, 3, 3), stacked(FAULT).atoms
     for element in elements:
-        lattice = float(np.linalg.norm(bulk(element).cell[0]))
-        cubic = bulk(element, cubic=True) * (4, 3, 3)
-        fault = stacked(FAULT).atoms
-        fault.set_cell(fault.cell * lattice, scale_atoms=True)
-        starts: list[tuple[str, Atoms, tuple[int, ...]]] = [
-            (f"{element} {kind} {t} K", a, (t,)) for t in temperatures for kind, a in (("fcc", cubic), ("fault", fault))
+        starts: list[tuple[str, Atoms, float]] = [
+            (f"{element} {kind} {temperature} K", ideal, temperature)
+            for temperature in temperatures
+            for kind, ideal in (("fcc", cubic), ("fault", fault))
         ]
-        starts.append((f"{element} liquid", cubic, (2500, 1500)))
-        for name, ideal, schedule in starts:
-            atoms = Atoms(np.full(len(ideal), bulk(element).numbers[0]), ideal.positions, cell=ideal.cell, pbc=True)
-            atoms.set_cell(atoms.cell * (1.06 if len(schedule) > 1 else 1.0 + 2e-5 * schedule[0]), scale_atoms=True)
+        starts.append((f"{element} liquid", melt, 1.5 * temperatures[-1]))
+        for i, (name, ideal, temperature) in enumerate(starts):
+            atoms = ideal.copy()
+            atoms.numbers[:] = bulk(element).numbers[0]
+            lattice = float(np.linalg.norm(bulk(element).cell[0])) * (
+                1.0 if ideal is melt else 1.0 + 2e-5 * temperature
+            )
+            atoms.set_cell(atoms.cell * lattice, scale_atoms=True)
             atoms.calc = EMT()
-            for temperature in schedule:
-                motion = Langevin(
-                    atoms, 5 * units.fs, temperature_K=temperature, friction=0.05 / units.fs, rng=random, fixcm=False
-                )
-                motion.run(steps)
+            random = np.random.RandomState([seed, i])
+            motion: dict[str, Any] = {
+                "temperature_K": temperature,
+                "friction": 0.05 / units.fs,
+                "rng": random,
+                "fixcm": False,
+            }
+            Langevin(atoms, 5 * units.fs, **motion).run(steps)
             yield _quenched(atoms, name)
 
 

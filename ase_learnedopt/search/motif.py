@@ -1,7 +1,8 @@
 """Names the structural motif of a cluster or crystal in a word, by adaptive common neighbour analysis.
 
 Layer 4. Maras et al., Comput. Phys. Commun. 205, 13 (2016) gave the way to see diamond: its second neighbours form
-close-packed shells. For hot structures `cluster_motif` of `ase_learnedopt.motifs` is better, for relaxed ones this is.
+close-packed shells. Minima are relaxed: there `cluster_motif` of `ase_learnedopt.motifs`, made for hot structures, says
+the same, but has fewer words (`docs/motifs.md`).
 """
 
 import numpy as np

@@ -40,6 +40,6 @@ def test_no_seeds(tmp_path):
 def test_short_comparison(tmp_path):
     pytest.importorskip("ovito")
     pytest.importorskip("matplotlib")
-    path = compare_motifs(tmp_path, (9,), noise=(0.0, 0.05), n_structures=1, dynamics=False)
+    path = compare_motifs(tmp_path, (9,), noise=(0.0, 0.05), n_structures=1, dynamics=0)
     assert "PTM rmsd 0.1" in path.read_text()
     assert (tmp_path / "accuracy.svg").is_file()
