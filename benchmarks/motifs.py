@@ -15,6 +15,7 @@ from ase.cluster import Decahedron, Icosahedron, Octahedron
 from ase.optimize import FIRE
 
 from ase_learnedopt.motifs import cluster_motif, compare_motifs
+from ase_learnedopt.motifs.glass import glassy_cluster
 from ase_learnedopt.search.motif import motif
 
 KNOWN = {
@@ -25,6 +26,7 @@ KNOWN = {
     "hcp cells": ([bulk("Mg") * (4, 4, 3)], "hcp"),
     "bcc cells": ([bulk("Fe", cubic=True) * (3, 3, 3)], "bcc"),
 }
+DROPS = "quenched drops of 50 atoms or more"
 NOISE = (0.0, 0.03, 0.06, 0.09, 0.12)
 SEEDS = range(200, 210)
 
@@ -43,14 +45,26 @@ def clusters() -> str:
     """Returns the share of shaken structures whose motif is named right, ours / of `search`."""
     lines = ["| relaxed by EMT, then noise | " + " | ".join(f"{noise:g}" for noise in NOISE) + " |"]
     lines.append("|---" * (len(NOISE) + 1) + "|")
-    for name, (ideal, word) in KNOWN.items():
-        structures, cells = [relaxed(atoms) for atoms in ideal], []
+    cases = {name: ([relaxed(atoms) for atoms in ideal], word) for name, (ideal, word) in KNOWN.items()}
+    for name, (structures, word) in {**cases, DROPS: (drops(), "disordered")}.items():
+        cells = []
         for noise in NOISE:
             right = [[says(shaken(a, noise, seed)) == word for says in (cluster_motif, motif)]
                      for a in structures for seed in (SEEDS if noise else SEEDS[:1])]  # fmt: skip
             cells.append(" / ".join(f"{share:.2f}" for share in np.mean(right, axis=0)))
         lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def drops(n: int = 8) -> list[Atoms]:
+    """Returns clusters quenched from random positions that the words of `search` call disordered."""
+    random, found = np.random.default_rng(900), []
+    while len(found) < n:
+        atoms = glassy_cluster(random).atoms
+        atoms.positions *= 2.55
+        if len(atoms) >= 50 and motif(atoms) == "disordered":
+            found.append(atoms)
+    return found
 
 
 def shaken(atoms: Atoms, noise: float, seed: int) -> Atoms:
