@@ -22,6 +22,7 @@ LAYERS = {
     "metatrain": 2,
     "temperature": 2,
     "adapter": 3,
+    "motifs": 4,
     "search": 4,
     "bench": 4,
     "reproduce": 4,

@@ -1,19 +1,18 @@
 """Names the structural motif of a cluster or crystal in a word, by adaptive common neighbour analysis.
 
-Layer 4. Honeycutt & Andersen, J. Phys. Chem. 91, 4950 (1987) gave the bond signatures (421 fcc, 422 hcp, 555
-fivefold), Stukowski, Modelling Simul. Mater. Sci. Eng. 20, 045021 (2012) the cutoff that adapts to every atom, Maras
-et al., Comput. Phys. Commun. 205, 13 (2016) the way to see diamond: its second neighbours form close-packed shells.
+Layer 4. Maras et al., Comput. Phys. Commun. 205, 13 (2016) gave the way to see diamond: its second neighbours form
+close-packed shells. Minima are relaxed: there `cluster_motif` of `ase_learnedopt.motifs`, made for hot structures, says
+the same, but has fewer words (`docs/motifs.md`).
 """
 
 import numpy as np
 from ase import Atoms
 
+from ..motifs.common_neighbors import body_centred, close_packed
 from .fingerprint import neighbors, typical_bond
 
 MIN_ORDER = 0.2
 """Share of the inner atoms that must have a known surrounding; below it a structure is called disordered."""
-
-_LOCAL = (1.0 + np.sqrt(2.0)) / 2.0  # between first and second shell of fcc, in first-shell distances
 
 
 def motif(atoms: Atoms) -> str:
@@ -25,22 +24,22 @@ def motif(atoms: Atoms) -> str:
     vectors, index = _nearest_vectors(atoms, 14)
     length = np.linalg.norm(vectors, axis=2)
     if _is_tetrahedral(length):
-        counts = _close_packed(_second_shell(vectors, index))
+        counts = _counts(_second_shell(vectors, index))
         words = {"diamond": counts["fcc"], "hexagonal diamond": counts["hcp"]}
         return _most(words, MIN_ORDER * len(atoms))
     inner = np.isfinite(length[:, 11]) & (length[:, 11] < 1.25 * length[:, :6].mean(axis=1))
     if not inner.any():
         return "disordered" if atoms.pbc.any() else ""
-    counts = _close_packed(vectors[inner, :12])
+    counts = _counts(vectors[inner, :12])
     needed = MIN_ORDER * int(inner.sum())
     ordered = sum(counts.values())
     if ordered >= needed and counts["icosahedral"] > 0:
         return "icosahedral" if counts["icosahedral"] == 1 else "polyicosahedral"
-    if ordered >= needed and counts["axis"] > 0:
+    if ordered >= needed and counts["fivefold"] > 0:
         return "decahedral"
     twinned = counts["hcp"] > 0 and counts["fcc"] > 0
     words = {"fcc twinned" if twinned else "fcc": counts["fcc"], "hcp": counts["hcp"]}
-    words["bcc"] = _body_centred(vectors[np.isfinite(length[:, 13])])
+    words["bcc"] = int(np.sum(body_centred(vectors)))
     return _most(words, needed)
 
 
@@ -48,6 +47,10 @@ def _most(words: dict[str, int], needed: float) -> str:
     """Returns the word with the highest count, `disordered` if that is less than needed."""
     word = max(words, key=lambda w: words[w])
     return word if words[word] >= max(needed, 1) else "disordered"
+
+
+def _counts(vectors: np.ndarray) -> dict[str, int]:
+    return {word: int(np.sum(atoms)) for word, atoms in close_packed(vectors).items()}
 
 
 def _nearest_vectors(atoms: Atoms, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -81,39 +84,3 @@ def _second_shell(vectors: np.ndarray, index: np.ndarray) -> np.ndarray:
         paths = (vectors[:, :4, None] + vectors[index[:, :4], :4]).reshape(len(vectors), 16, 3)
     order = np.argsort(np.linalg.norm(paths, axis=2), axis=1)  # four of the paths lead back
     return np.take_along_axis(paths, order[:, 4:, None], axis=1)
-
-
-def _signatures(vectors: np.ndarray, cutoff: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns, each `[n, k]`, the common neighbours of every bond, the bonds among them and the most bonds of one."""
-    apart = np.linalg.norm(vectors[:, :, None] - vectors[:, None], axis=3)
-    bonded = (apart < cutoff[:, None, None]) & ~np.eye(vectors.shape[1], dtype=bool)
-    common = bonded.sum(axis=2)
-    shared = bonded[:, :, :, None] & bonded[:, :, None, :] & bonded[:, None]  # [n, bond, common a, common b]
-    degree = shared.sum(axis=3)
-    return common, degree.sum(axis=2) // 2, degree.max(axis=2)
-
-
-def _close_packed(vectors: np.ndarray) -> dict[str, int]:
-    """Counts the atoms whose twelve neighbours `[n, 12, 3]` form an fcc, hcp, icosahedral or fivefold-axis shell."""
-    vectors = vectors[np.isfinite(vectors).all(axis=(1, 2))]
-    cutoff = _LOCAL * np.linalg.norm(vectors, axis=2).mean(axis=1)
-    common, bonds, most = _signatures(vectors, cutoff)
-    s421 = ((common == 4) & (bonds == 2) & (most == 1)).sum(axis=1)
-    s422 = ((common == 4) & (bonds == 2) & (most == 2)).sum(axis=1)
-    s555 = ((common == 5) & (bonds == 5) & (most == 2)).sum(axis=1)
-    return {
-        "fcc": int(np.sum(s421 == 12)),
-        "hcp": int(np.sum((s421 == 6) & (s422 == 6))),
-        "icosahedral": int(np.sum(s555 == 12)),
-        "axis": int(np.sum((s422 == 10) & (s555 == 2))),
-    }
-
-
-def _body_centred(vectors: np.ndarray) -> int:
-    """Counts the atoms whose fourteen neighbours `[n, 14, 3]` form a bcc shell."""
-    length = np.linalg.norm(vectors, axis=2)
-    constant = (2.0 / np.sqrt(3.0) * length[:, :8].mean(axis=1) + length[:, 8:].mean(axis=1)) / 2.0
-    common, bonds, most = _signatures(vectors, _LOCAL * constant)
-    s666 = ((common == 6) & (bonds == 6) & (most == 2)).sum(axis=1)
-    s444 = ((common == 4) & (bonds == 4) & (most == 2)).sum(axis=1)
-    return int(np.sum((s666 == 8) & (s444 == 6)))
