@@ -42,7 +42,7 @@ class Steps(NamedTuple):
 
 
 def collect(task: Task, optimizer: Optimizer, params: dict, config, key, n_walkers: int, evaluations: int) -> Steps:
-    """Runs a policy that never gives up and returns the steps of its relaxations, but for those on a deformed objective.
+    """Runs a policy that never gives up and returns the steps of its relaxations, but for deformed ones.
 
     Args:
       task: what is searched.
