@@ -71,10 +71,10 @@ def made_up(left, first=(1.0, 1.001)):
 @pytest.mark.parametrize(
     ("run", "confirmed"),
     [
-        (made_up([0.1, 0.11, 0.12, 0.9, np.nan, np.nan, np.nan]), True),
-        (made_up([0.1, 0.11, 0.3, 0.3, np.nan, np.nan, np.nan]), False),
-        (made_up([0.1, np.nan, 0.1, 0.3, np.nan, np.nan, np.nan]), False),
-        (made_up([0.1] * 7, first=(1.0, 1.02)), False),
+        (made_up([0.1, 0.1, 0.1, 0.11, 0.12, 0.9, np.nan, np.nan, np.nan]), True),
+        (made_up([0.1, 0.1, 0.1, 0.11, 0.3, 0.3, np.nan, np.nan, np.nan]), False),
+        (made_up([0.1, 0.1, 0.1, np.nan, 0.1, 0.3, np.nan, np.nan, np.nan]), False),
+        (made_up([0.1] * 9, first=(1.0, 1.02)), False),
     ],
 )
 def test_verdict_of_collapse(run, confirmed):

@@ -10,6 +10,8 @@ from ..sweep_plot import beta_axis
 
 WIDE = 3.7
 """Inches of every panel."""
+DEEP = 5.0
+"""Points of accuracy beyond which gains and losses are not drawn: one training that failed would flatten the rest."""
 
 
 def collapse_plot(measured: dict[str, list[dict[str, Any]]]) -> str:
@@ -56,7 +58,7 @@ def generalisation_plot(measured: dict[str, np.ndarray], betas: Sequence[float],
 
 
 def tuned_plot(found: dict[str, Any]) -> str:
-    """Returns how much better or worse than 1 every beta is, split by split and on the mean."""
+    """Returns how much better or worse than 1 every beta is: thin by split, thick the mean, a ring where chosen."""
     from .sweeps import common_betas, of_finals
 
     with _style():
@@ -73,6 +75,8 @@ def tuned_plot(found: dict[str, Any]) -> str:
             )  # fmt: skip
             axes.set_title(name, loc="left", fontsize=10)
             beta_axis(axes)
+        low, high = panels[0, 0].get_ylim()
+        panels[0, 0].set_ylim(max(low, -DEEP), min(high, DEEP))
         panels[0, 0].set_ylabel("test accuracy over that of beta = 1, points", fontsize=8.5)
         return to_svg(figure)
 

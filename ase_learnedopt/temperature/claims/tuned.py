@@ -8,6 +8,9 @@ from .found import Claim, Found, Verdict, Work
 from .plots import tuned_plot
 from .sweeps import between, common_betas, interval, of_finals, plain, sweeps
 
+FAILED = 0.8
+"""Of the best accuracy of other seeds: a training below has failed."""
+
 
 def run(work: Work) -> Found:
     """Sweeps beta on every pair and compares the one that validation chooses with 1, on fresh seeds and test splits."""
@@ -50,8 +53,16 @@ def _accuracies(found: dict[str, list[Sweep]]) -> Table:
             row.append(Entry("-" if values is None else f"{values.mean():.4f} ± {values.std(ddof=1):.4f}"))
         rows.append(tuple(row))
     n = sum(len(row.tests) for row in next(iter(found.values()))[0].rows[:1])
+    failed = [
+        f"{name} at beta = {row.trial.beta:g} on split {run.random_state}"
+        for name, runs in found.items()
+        for run in runs
+        for row in run.rows
+        if min(row.accuracies) < FAILED * max(row.accuracies)
+    ]
+    lost = f" Trainings of the test that failed, at a rate that did well with three seeds: {'; '.join(failed)}."
     note = f"Test accuracy at the best rate of every beta: mean ± spread over splits and {n} seeds on each."
-    return Table(("beta", *found), rows, (note,))
+    return Table(("beta", *found), rows, (note + (lost if failed else ""),))
 
 
 TUNED = Claim(
