@@ -65,14 +65,14 @@ def _add_data(command: argparse.ArgumentParser) -> None:
     add = command.add_argument
     add("data", metavar="DATA", help="digits, wine, breast_cancer, iris, blobs, or a file: .npz with X and y, .csv")
     add("--target", metavar="COLUMN", help="of a .csv that holds the classes (default: the last)")
-    add("--hidden", type=_widths, default=(128,), metavar="LIST", help="widths of the hidden layers (default 128)")
-    add("--layer-norm", action="store_true", help="normalise the hidden layers")
+    add("--model", default="mlp", metavar="NAME", help="network: mlp (default), or another of the table MODELS")
+    add("--hidden", type=_widths, default=(128,), metavar="LIST", help="widths of mlp's hidden layers (default 128)")
+    add("--layer-norm", action="store_true", help="normalise them")
     add("--betas", type=_list, metavar="LIST", help="inverse temperatures, as 0.1,1 (default: 0.01 to 10)")
     add("--scaling", default="auto", metavar="HOW", help="of inputs: auto (default), features, whole or none")
 
 
 def _sweep(arguments: argparse.Namespace) -> int:
-    from ..temperature.models import mlp
     from ..temperature.named_data import load_data
     from ..temperature.steps import Settings
     from ..temperature.sweep import sweep_beta
@@ -83,7 +83,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # an interruption is told below
         found = sweep_beta(
-            X, y, mlp(arguments.hidden, arguments.layer_norm), arguments.betas or "auto", arguments.rates or "auto",
+            X, y, _network(arguments), arguments.betas or "auto", arguments.rates or "auto",
             arguments.seeds, arguments.final_seeds, settings=settings, scaling=arguments.scaling,
             random_state=arguments.random_state, keep=out / "trainings.json", progress=_wants_bar(arguments.quiet),
         )  # fmt: skip
@@ -101,14 +101,15 @@ def _sweep(arguments: argparse.Namespace) -> int:
 
 def _diagnose(arguments: argparse.Namespace) -> int:
     from ..temperature.diagnosis import diagnosis
-    from ..temperature.models import mlp
     from ..temperature.named_data import load_data
     from ..temperature.sweep import BETAS
 
     X, y = load_data(arguments.data, arguments.target)
-    network = mlp(arguments.hidden, arguments.layer_norm)
     betas = arguments.betas or BETAS
-    print(diagnosis(X, y, network, betas, arguments.momentum, arguments.scaling, arguments.random_state), end="")
+    print(
+        diagnosis(X, y, _network(arguments), betas, arguments.momentum, arguments.scaling, arguments.random_state),
+        end="",
+    )
     return 0
 
 
@@ -125,6 +126,14 @@ def _reproduce(arguments: argparse.Namespace) -> int:
         print(f"{pair}: {'confirmed' if confirmed else 'not confirmed'}: {why}")
     print(f"written {page}")
     return 0
+
+
+def _network(arguments: argparse.Namespace) -> Any:
+    from ..temperature.models import MODELS, mlp
+
+    if arguments.model not in MODELS:
+        raise ValueError(f"there is no model {arguments.model!r}; give one of {', '.join(MODELS)}")
+    return mlp(arguments.hidden, arguments.layer_norm) if arguments.model == "mlp" else MODELS[arguments.model]()
 
 
 def _wants_bar(quiet: bool) -> bool:

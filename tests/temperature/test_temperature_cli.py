@@ -47,6 +47,7 @@ def test_reproduce(tmp_path, capsys):
         ("sweep iris --betas 0 --out x", 2, "0 is not a positive number"),
         ("sweep iris --hidden 1.5 --out x", 2, "invalid list of whole numbers value"),
         ("diagnose iris --scaling log", 1, "scaling is 'log'"),
+        ("diagnose iris --model x", 1, "there is no model 'x'; give one of mlp"),
         ("reproduce everything --out x", 1, "no claim 'everything'"),
     ],
 )
