@@ -7,7 +7,7 @@ author = copyright = "The ase_learnedopt developers"
 release = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 source_suffix = {".md": "markdown"}
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "claims"]
 html_theme = "furo"
 html_title = "ase-learnedopt"
 html_static_path = ["_static"]

@@ -19,6 +19,8 @@ LAYERS = {
     "optimizers": 1,
     "rollout": 1,
     "weights_io": 1,
+    "markup": 1,
+    "plot_style": 2,
     "metatrain": 2,
     "temperature": 2,
     "adapter": 3,

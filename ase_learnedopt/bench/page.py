@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from .markup import Table, inline_html, to_html, to_markdown
-from .plot_style import DARK
+from ..markup import Table, inline_html, to_html, to_markdown
+from ..plot_style import DARK
 
 
 class Heading(NamedTuple):

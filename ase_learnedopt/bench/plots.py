@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .plot_style import PALE, SETTINGS, Look, blank, label_curves, looks, to_svg
+from ..plot_style import PALE, SETTINGS, Look, blank, label_curves, looks, to_svg
 from .profiles import data_profile, performance_profile, performance_ratios
 from .results import Cell, Results, energy_unit, leading
 from .statistics import best_energies, horizon, quantiles, wilson

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from ..markup import Table, to_markdown
 from ..weights_io import write_whole
-from .markup import Table, to_markdown
 from .page import Block, Figure, Heading, html_page, markdown_page
 from .plots import draw_all, file_name, plots_of
 from .provenance import dates, folder

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+from ..markup import Entry, Table
 from .formats import significant
-from .markup import Entry, Table
 from .page import Block, Heading, markdown_page
 from .speed_overhead import OURS
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from ..markup import Entry, Table, mark_best
 from .formats import format_cost, format_count, format_energy, format_rate, format_ratio, format_seconds, significant
-from .markup import Entry, Table, mark_best
 from .provenance import provenance
 from .results import Cell, Results, energy_unit
 from .statistics import MARKS, energy_quartiles, speed_ratio, success_rate

@@ -14,6 +14,7 @@ from .common import EXIT_CODES
 from .relax import add_relax
 from .reproduce import add_reproduce
 from .search import add_search
+from .temperature import add_temperature
 from .train import add_train
 from .weights import add_weights
 
@@ -47,7 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", title="commands")
-    for add in (add_search, add_relax, add_bench, add_train, add_weights, add_reproduce):
+    for add in (add_search, add_relax, add_bench, add_train, add_weights, add_reproduce, add_temperature):
         add(commands)
     return parser
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..bench.plot_style import SETTINGS, blank, label_curves, looks, to_svg
+from ..plot_style import SETTINGS, blank, label_curves, looks, to_svg
 
 OURS = "ours"
 

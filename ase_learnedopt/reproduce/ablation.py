@@ -14,18 +14,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..bench.formats import format_count
-from ..bench.markup import Entry, Table
 from ..bench.page import Block, Figure, markdown_page
-from ..bench.plot_style import PALE, SETTINGS, to_svg
 from ..bench.problems import Problem, get_problem
 from ..bench.report import write_text
 from ..bench.results import energy_unit
 from ..bench.starts import seed_keys
+from ..markup import Entry, Table
 from ..optimizers.learn2hop import learn2hop
 from ..optimizers.learn2hop_features import SCALARS, VECTORS
 from ..optimizers.learn2hop_network import HOP_OUTPUTS
 from ..optimizers.learned import load_policy
 from ..optimizers.neighborhoods import NEIGHBORHOOD
+from ..plot_style import PALE, SETTINGS, to_svg
 from ..rollout import rollout, start
 from ..types import Optimizer
 from .experiments import FIRST_SEED

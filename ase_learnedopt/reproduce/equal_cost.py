@@ -6,9 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from ..bench.formats import format_count, significant
-from ..bench.markup import Entry, Table, mark_best
 from ..bench.page import Block, Figure, Heading, markdown_page
-from ..bench.plot_style import SETTINGS, blank, label_curves, looks, to_svg
 from ..bench.progress import show
 from ..bench.provenance import provenance
 from ..bench.report import write_text
@@ -16,6 +14,8 @@ from ..bench.results import Cell, Results, collect, energy_unit
 from ..bench.runner import Job, run_benchmark
 from ..bench.statistics import best_energies
 from ..bench.tables import zero_of_energy
+from ..markup import Entry, Table, mark_best
+from ..plot_style import SETTINGS, blank, label_curves, looks, to_svg
 from ..weights_io import read_card
 from .experiments import EXPERIMENTS, FIRST_SEED, Experiment
 

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..bench.markup import Entry, Table, to_markdown
 from ..bench.methods import load, optimizer
-from ..bench.plot_style import PALE, SETTINGS, looks, to_svg
 from ..bench.problems import Problem, get_problem
 from ..bench.report import write_text
 from ..bench.results import energy_unit
+from ..markup import Entry, Table, to_markdown
+from ..plot_style import PALE, SETTINGS, looks, to_svg
 from .experiments import FIRST_SEED
 from .hopping import Runs, distinct, jumps, sample, settled
 

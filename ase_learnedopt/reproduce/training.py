@@ -13,15 +13,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..bench.markup import Entry, Table, mark_best
 from ..bench.page import Block, Figure, markdown_page
-from ..bench.plot_style import SETTINGS, blank, label_curves, looks, to_svg
 from ..bench.report import write_text
+from ..markup import Entry, Table, mark_best
 from ..metatrain.checkpoint import load_checkpoint
 from ..metatrain.config import TrainConfig
 from ..metatrain.config_file import parse_config
 from ..metatrain.driver import CHECKPOINT, EVALUATION, METRICS, finite, train
 from ..metatrain.trainer import REPORT, Trainer
+from ..plot_style import SETTINGS, blank, label_curves, looks, to_svg
 from .turns import take_turns
 
 SEEDS = (1, 2, 3)

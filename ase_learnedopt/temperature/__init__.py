@@ -3,6 +3,7 @@
 from importlib import import_module
 
 from .calibration import calibrate_temperature
+from .calibration_error import calibration_error
 from .init_scale import offset_start, two_copies
 from .losses import softmax_xent
 from .models import MODELS, Model, in_training, mlp
@@ -25,6 +26,7 @@ __all__ = [
     "Sweep",
     "TemperatureClassifier",
     "calibrate_temperature",
+    "calibration_error",
     "cnn",
     "diagnose",
     "gru",

@@ -77,6 +77,13 @@ def batches(weight: np.ndarray, n_steps: int, batch_size: int, random: np.random
     return drawn.reshape(n_steps, batch_size).astype(np.int32)
 
 
+def constant_loss(examples: Examples) -> float:
+    """Returns the least mean loss of constant predictions: the entropy of the classes' shares of the weight."""
+    share = np.bincount(examples.y, examples.weight) / examples.weight.sum()
+    share = share[share > 0.0]
+    return float(-np.sum(share * np.log(share)))
+
+
 def padded(array: np.ndarray, n_rows: int) -> np.ndarray:
     """Returns an array with rows of zeros added, up to `n_rows`."""
     return np.concatenate([array, np.zeros((n_rows - len(array), *array.shape[1:]), array.dtype)])

@@ -1,17 +1,18 @@
 """From weighted examples to a trained classifier: what is held out, where to start, what is searched for. Layer 2."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
 
-from .examples import Examples, batches, split
+from .examples import Examples, batches, constant_loss, split
 from .models import Model, in_training
 from .solvers import SOLVERS, rate_at
 from .steps import Settings, on_device
 from .theory import Diagnostics, diagnose
-from .training import Show, Training, train, train_with_guard
+from .training import LEARNED, Show, Training, train, train_with_guard
 from .tuning import betas_to_try, tune
 
 N_DIAGNOSED = 256
@@ -82,7 +83,20 @@ def fit_classifier(
             if not trainings[-1].interrupted:
                 trainings.append(train_at(other, rate_at(SOLVERS[settings.solver], trainings[0].rate, other)))
         best = max(trainings, key=lambda training: training.score)
+        _warn_if_nothing_learned(best, learn, first_rate(best.beta))
     return Fitted(best, trainings, scales(best.beta), judge)
+
+
+def _warn_if_nothing_learned(best: Training, learn: Examples, advice: float) -> None:
+    """Warns of a loss that is finite and yet tells of a rate far off: huge, or that of a network that has died."""
+    lowest, nothing = float(best.history["train_loss"].min()), constant_loss(learn)
+    if lowest >= LEARNED * nothing and not best.interrupted:
+        warnings.warn(
+            f"nothing was learned: the training loss was never below {lowest:.3g}, and predicting the same for every "
+            f"example comes to {nothing:.3g}. At beta {best.beta:g} the learning rate {best.rate:.3g} is too large, "
+            f"too small, or the inputs say nothing: try {advice:.3g}, or 'auto'",
+            stacklevel=4,
+        )
 
 
 def started(model: Model, x: np.ndarray, n_classes: int, seed: int) -> Any:

@@ -28,12 +28,13 @@ def check_labels(labels, shape: tuple[int, ...]) -> None:
         raise ValueError(f"labels has the shape {labels.shape}; logits {shape} need {kind} {wanted}")
     if not is_concrete(labels) or not labels.size:
         return
-    low, high = float(labels.min()), float(labels.max())
+    values = np.asarray(labels)  # sums of jax's arrays are traced within a function that is, though these are constant
+    low, high = float(values.min()), float(values.max())
     if integer and (low < 0 or high >= n_classes):
         raise ValueError(
             f"labels range from {low:g} to {high:g}; with {n_classes} classes they are 0 to {n_classes - 1}"
         )
-    if not integer and not (low >= 0.0 and np.allclose(np.asarray(labels.sum(axis=-1)), 1.0, atol=1e-3)):
+    if not integer and not (low >= 0.0 and np.allclose(values.sum(axis=-1), 1.0, atol=1e-3)):
         raise ValueError("labels are no probabilities: they must not be negative, and sum to 1 for every example")
 
 

@@ -1,19 +1,19 @@
-"""Trainings in parallel, which differ in beta, rate and seed. Layer 2."""
+"""Trainings in parallel, which differ in beta, rate, seed and start. Layer 2."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .examples import Examples, batches
+from .examples import Examples, batches, constant_loss
 from .fitting import started
 from .models import Model
 from .solvers import SOLVERS
 from .steps import Data, Settings, program
-from .training import CHECK, DIVERGED, Score
+from .training import CHECK, DIVERGED, LEARNED, Score
 
 
 class Job(NamedTuple):
@@ -22,6 +22,16 @@ class Job(NamedTuple):
     beta: float
     rate: float  # learning rate at the first step
     seed: int  # of the start and of the order of examples
+    start: float | None = None  # rms of beta z at the start, where the network can be started so
+
+
+class Made(NamedTuple):
+    """Holds what came of a job."""
+
+    job: Job
+    score: Score  # on the examples to judge by, at its end
+    learned: bool  # whether its training loss ended below that of constant predictions
+    params: Any  # at its end, NumPy arrays
 
 
 class Parallel:
@@ -33,30 +43,39 @@ class Parallel:
       n_classes: how many classes there are.
       settings: of every training.
       at_once: how many are made at once.
+      start: job -> parameters to start from; None: those that `model.init` gives for its seed.
     """
 
-    def __init__(self, model: Model, learn: Examples, n_classes: int, settings: Settings, at_once: int):
+    def __init__(
+        self,
+        model: Model,
+        learn: Examples,
+        n_classes: int,
+        settings: Settings,
+        at_once: int,
+        start: Callable[[Job], Any] | None = None,
+    ):
         self._model, self._learn, self._settings, self._at_once = model, learn, settings, at_once
         self._n_looks = -(-settings.n_steps // CHECK)
-        self._start = lru_cache(maxsize=None)(lambda seed: started(model, learn.x, n_classes, seed))
+        by_seed = lru_cache(maxsize=None)(lambda seed: started(model, learn.x, n_classes, seed))
+        self._start = start or (lambda job: by_seed(job.seed))
+        self._nothing = LEARNED * constant_loss(learn)
 
-    def __call__(self, jobs: list[Job], data: Data) -> list[Score]:
-        """Returns the score of every job at its end.
+    def __call__(self, jobs: list[Job], data: Data) -> Iterator[list[Made]]:
+        """Yields what came of the jobs, as many at a time as are made at once.
 
         Args:
           jobs: what to train.
           data: from `on_device`, with the examples to judge by.
         """
-        scores: list[Score] = []
         for begin in range(0, len(jobs), self._at_once):
             part = jobs[begin : begin + self._at_once]
             filled = part + part[-1:] * (self._at_once - len(part))  # always as many, to compile once
-            scores += self._together(filled, data)[: len(part)]
-        return scores
+            yield self._together(filled, data)[: len(part)]
 
-    def _together(self, jobs: list[Job], data: Data) -> list[Score]:
+    def _together(self, jobs: list[Job], data: Data) -> list[Made]:
         settings, n_steps = self._settings, self._n_looks * CHECK
-        starts = [SOLVERS[settings.solver].init(self._start(job.seed)) for job in jobs]
+        starts = [SOLVERS[settings.solver].init(self._start(job)) for job in jobs]
         state = jax.tree.map(lambda *leaves: jnp.stack(leaves), *starts)
         rows = np.stack([self._rows(job.seed) for job in jobs])
         falling = np.maximum(1.0 - np.arange(n_steps) / settings.n_steps, 0.0)
@@ -64,7 +83,7 @@ class Parallel:
         betas = np.array([job.beta for job in jobs], np.float32)
         for look in range(self._n_looks):
             now = slice(look * CHECK, (look + 1) * CHECK)
-            state, (train_loss, accuracy, loss) = _mapped(self._model, settings.solver)(
+            state, found = _mapped(self._model, settings.solver)(
                 state,
                 data,
                 rows[:, now],
@@ -73,9 +92,14 @@ class Parallel:
                 np.float32(settings.momentum),
                 np.float32(settings.weight_decay),
             )
-        finite = np.isfinite(np.asarray(train_loss)) & np.isfinite(np.asarray(loss))
-        pairs = zip(np.asarray(accuracy, float).round(6).tolist(), np.asarray(loss, float).tolist(), strict=True)
-        return [(a, -b) if fine else DIVERGED for (a, b), fine in zip(pairs, finite, strict=True)]
+        params, (train_loss, accuracy, loss) = jax.tree.map(np.asarray, (state.params, found))
+        finite = np.isfinite(train_loss) & np.isfinite(loss)
+        made = []
+        for i, job in enumerate(jobs):
+            score = (round(float(accuracy[i]), 6), -float(loss[i])) if finite[i] else DIVERGED
+            learned = bool(finite[i] and train_loss[i] < self._nothing)
+            made.append(Made(job, score, learned, jax.tree.map(lambda leaf, i=i: leaf[i], params)))
+        return made
 
     def _rows(self, seed: int) -> np.ndarray:
         random = np.random.RandomState(seed)

@@ -5,19 +5,25 @@ score falls, or else a beta looks better only because its rates were tried furth
 validation examples with some seeds, and scored on test examples with others.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from .examples import Examples, merged, split
+from ..stopping import Stop
 from .fitting import scales_of, started
 from .models import as_model, mlp
-from .parallel import Job, Parallel
-from .steps import Settings, on_device
+from .parallel import Job
+from .parts import in_parts
+from .progress import training_bar
+from .rate_search import side_by_side
+from .scaling import Scaling
+from .steps import Settings
 from .sweep_result import Row, Sweep, Trial
+from .trainer import Trainer
 from .training import DIVERGED, Score
-from .tuning import RATIO, climb, following
 
 BETAS = tuple(float(f"{10.0**power:.3g}") for power in np.arange(-2.0, 1.1, 0.5))
 """The range of Agarwala et al. in half decades."""
@@ -35,11 +41,16 @@ def sweep_beta(
     settings: Settings = Settings(),  # noqa: B008 (a tuple)
     test: tuple[Any, Any] | None = None,
     held_out: float = 0.2,
+    scaling: Scaling = "auto",
     at_once: int = 16,
     random_state: int = 0,
+    keep: str | Path | None = None,
+    progress: bool = False,
     show: Callable[[Trial], None] | None = None,
 ) -> Sweep:
     """Trains at many inverse temperatures, each at its best learning rate, and scores them on a test split.
+
+    Ctrl-C ends it after the trainings under way, with a warning; what is known by then is returned, without a test.
 
     Args:
       X: `[n, ...]` numbers.
@@ -53,68 +64,90 @@ def sweep_beta(
       settings: of every training; no training stops early.
       test: X and y to test on; None: a fraction of those given.
       held_out: fraction of every class for the test, and of what is left for validation.
+      scaling: of inputs, see `scaler`; "auto": every feature, or the whole of what is more than a row of features, to
+        mean zero and variance one. Without it a small beta seems to gain what is due to smaller logits at the start.
       at_once: trainings that are made in parallel.
       random_state: seed of the splits and of all others.
+      keep: file of the trainings that are done: a sweep that was stopped or killed goes on from it.
+      progress: whether to show a bar.
       show: called with every trial.
 
     Raises:
-      ValueError: impossible arguments, or no rate at which the loss stays finite at beta = 1.
+      ValueError: impossible arguments, a file of other trainings, or no rate at which anything is learned at beta = 1.
+      KeyboardInterrupt: before the first trials are done, or a second time.
     """
     betas, network = _betas(betas), mlp() if model is None else as_model(model)
     if seeds < 1 or final_seeds < 1 or at_once < 1:
         raise ValueError(f"seeds, final_seeds and at_once are {seeds}, {final_seeds} and {at_once}; give 1 or more")
-    learn, validation, testing, n_classes = _splits(X, y, test, held_out, random_state)
+    parts = in_parts(X, y, test, held_out, random_state, scaling)
     base = 1000 * (random_state + 1)
-    params = started(network, learn.x, n_classes, base)
-    scales = scales_of(network, params, learn, n_classes, base)
-    room = max(len(validation.y), len(testing.y))
-    train = Parallel(network, learn, n_classes, settings, at_once)
-    tuning, final = (on_device(learn, judge, room) for judge in (validation, testing))
+    scales = scales_of(
+        network, started(network, parts.learn.x, parts.n_classes, base), parts.learn, parts.n_classes, base
+    )
     first = {beta: scales(beta).suggest(settings.momentum, settings.solver) for beta in betas}
-
-    def tried(pairs: list[tuple[float, float]]) -> list[Trial]:
-        jobs = [Job(beta, factor * first[beta], base + i) for beta, factor in pairs for i in range(seeds)]
-        scores = iter(train(jobs, tuning))
-        trials = [Trial(b, f * first[b], f, _mean([next(scores) for _ in range(seeds)])) for b, f in pairs]
-        for trial in trials:
-            if show is not None:
-                show(trial)
-        return trials
-
-    trials = _climb(tried, betas) if rates == "auto" else tried([(b, float(f)) for b in betas for f in rates])
-    chosen = [max((t for t in trials if t.beta == beta), key=lambda t: t.score) for beta in betas]
-    if chosen[betas.index(1.0)].score == DIVERGED:
-        raise ValueError("the loss stays finite at no rate for beta = 1: scale the inputs, or give smaller rates")
-    chosen = [trial for trial in chosen if trial.score != DIVERGED]
-    jobs = [Job(t.beta, t.rate, base + seeds + i) for t in chosen for i in range(final_seeds)]
-    scored = np.asarray(train(jobs, final)).reshape(len(chosen), final_seeds, 2)
-    rows = [_row(trial, found, trials) for trial, found in zip(chosen, scored, strict=True)]
-    return Sweep(rows, trials, scales(1.0), settings, seeds, (len(learn.y), len(validation.y), len(testing.y)))
-
-
-def _climb(tried: Callable[[list[tuple[float, float]]], list[Trial]], betas: list[float]) -> list[Trial]:
-    """Searches the rates of all betas side by side."""
-    searches = {beta: climb() for beta in betas}
-    wanted: dict[float, int | None] = {beta: next(search) for beta, search in searches.items()}
     trials: list[Trial] = []
-    while wanted:
-        found = tried([(beta, RATIO**step) for beta, step in wanted.items() if step is not None])
-        trials += found
-        then = {trial.beta: following(searches[trial.beta], trial.score) for trial in found}
-        wanted = {beta: step for beta, step in then.items() if step is not None}
-    return trials
+    with Stop(piece="batch of trainings") as stop, training_bar(progress) as done:
+        train = Trainer(network, parts, settings, at_once=at_once, keep=keep, stop=stop, show=done)
+
+        def tried(pairs: list[tuple[float, float]]) -> list[Score]:
+            jobs = [Job(beta, factor * first[beta], base + i) for beta, factor in pairs for i in range(seeds)]
+            found = train.judged(jobs)
+            new = [
+                _trial(beta, factor * first[beta], factor, found[k * seeds : (k + 1) * seeds])
+                for k, (beta, factor) in enumerate(pairs)
+            ]
+            trials.extend(new)
+            for trial in new:
+                if show is not None:
+                    show(trial)
+            return [trial.score for trial in new]
+
+        rows: list[Row] = []
+        try:
+            if rates == "auto":
+                side_by_side(betas, tried)
+            else:
+                tried([(beta, float(factor)) for beta in betas for factor in rates])
+            rows = _rows(betas, trials)
+            jobs = [Job(row.trial.beta, row.trial.rate, base + seeds + i) for row in rows for i in range(final_seeds)]
+            tested = train.tested(jobs)
+            rows = [
+                row._replace(tests=tuple(tested[k * final_seeds : (k + 1) * final_seeds])) for k, row in enumerate(rows)
+            ]
+        except KeyboardInterrupt:
+            if not trials:
+                raise
+            message = f"the sweep was interrupted after {len(trials)} trials"
+            warnings.warn(message + (f"; it goes on from {keep}" if keep else ""), stacklevel=2)
+            rows = rows or _rows(betas, trials)
+        interrupted = 0 if rows and rows[0].tests else stop.signal or 2
+    return Sweep(rows, trials, scales(1.0), settings, seeds, parts.sizes, random_state, interrupted)
 
 
-def _mean(scores: list[Score]) -> Score:
+def _trial(beta: float, rate: float, factor: float, found: list[tuple[Score, bool]]) -> Trial:
     """Returns the mean of scores; of trainings of which one diverged, that they diverged."""
+    scores = [score for score, _ in found]
     accuracy, loss = np.mean(scores, axis=0)
-    return DIVERGED if DIVERGED in scores else (round(float(accuracy), 6), float(loss))
+    score = DIVERGED if DIVERGED in scores else (round(float(accuracy), 6), float(loss))
+    return Trial(beta, rate, factor, score, all(learned for _, learned in found))
 
 
-def _row(trial: Trial, found: np.ndarray, trials: list[Trial]) -> Row:
-    largest = max(other.rate for other in trials if other.beta == trial.beta)
-    accuracies = tuple(np.maximum(found[:, 0], 0.0).tolist())  # zero where a training of the test diverged
-    return Row(trial, accuracies, tuple((-found[:, 1]).tolist()), largest == trial.rate)
+def _rows(betas: list[float], trials: list[Trial]) -> list[Row]:
+    """Returns every beta at its best rate, those at which nothing is learned at any rate left out."""
+    rows = []
+    for beta in betas:
+        mine = [trial for trial in trials if trial.beta == beta]
+        good = [trial for trial in mine if trial.learned]
+        if good:
+            best = max(good, key=lambda trial: trial.score)
+            rows.append(Row(best, (), max(trial.rate for trial in mine) == best.rate))
+        elif beta == 1.0:
+            rates = [trial.rate for trial in mine]
+            raise ValueError(
+                f"at beta = 1 nothing is learned at any of the rates {min(rates):.3g} to {max(rates):.3g}: the "
+                "training loss diverges, or ends no lower than that of constant predictions; give other rates"
+            )
+    return rows
 
 
 def _betas(betas: Sequence[float] | str) -> list[float]:
@@ -122,31 +155,3 @@ def _betas(betas: Sequence[float] | str) -> list[float]:
     if not all(np.isfinite(value) and value > 0.0 for value in values):
         raise ValueError(f"betas are {values}; give numbers above zero, or 'auto'")
     return sorted({1.0, *values})
-
-
-def _splits(X, y, test, held_out: float, random_state: int) -> tuple[Examples, Examples, Examples, int]:
-    """Returns examples to learn from, for validation and for the test, and the number of classes."""
-    if not 0.0 < held_out < 1.0:
-        raise ValueError(f"held_out is {held_out:g}; give a fraction between 0 and 1")
-    random = np.random.RandomState(random_state)
-    classes, labels = np.unique(np.asarray(y), return_inverse=True)
-    whole = _examples(X, labels)
-    if test is None:
-        whole, testing = split(whole, held_out, random)
-    else:
-        strange = np.setdiff1d(test[1], classes)
-        if len(strange):
-            raise ValueError(f"the test has classes {strange.tolist()}, which are not among {classes.tolist()}")
-        testing = _examples(test[0], np.searchsorted(classes, test[1]))
-    learn, validation = split(whole, held_out, random)
-    if len(classes) < 2 or validation is None or testing is None:
-        raise ValueError(f"{len(labels)} examples of {len(classes)} classes cannot be divided in three parts")
-    return learn, validation, testing, len(classes)
-
-
-def _examples(X, labels) -> Examples:
-    X = np.asarray(X)
-    X = X.astype(np.int32 if X.dtype.kind in "iu" else np.float32)
-    if X.ndim < 2 or len(X) != len(labels) or not np.isfinite(X).all():
-        raise ValueError(f"X has the shape {X.shape}; give finite numbers [{len(labels)}, ...]")
-    return merged(X, labels, np.ones(len(labels)))

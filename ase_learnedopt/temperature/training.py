@@ -17,6 +17,9 @@ CHECK = 50
 PATIENCE = 10
 """Looks without progress after which a training with early stopping ends."""
 
+LEARNED = 0.99
+"""Of the loss of the best constant prediction: a training whose loss does not fall below that has learned nothing."""
+
 Score = tuple[float, float]
 DIVERGED: Score = (-1.0, -np.inf)
 """Score of a training whose loss did not stay finite."""

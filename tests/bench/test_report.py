@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from fake_runs import fake_facts, fake_record, write_runs
 
-from ase_learnedopt.bench import formats, markup, records, report, results, tables
-from ase_learnedopt.bench.plot_style import DARK, OURS, RIVALS, looks, spread
+from ase_learnedopt import markup
+from ase_learnedopt.bench import formats, records, report, results, tables
 from ase_learnedopt.bench.provenance import commands, dates
 from ase_learnedopt.bench.results import facts_of as real_facts
 from ase_learnedopt.bench.statistics import Cost, Ratio
+from ase_learnedopt.plot_style import DARK, OURS, RIVALS, looks, spread
 
 LEARNED = "learned_hop@0123456789ab"
 

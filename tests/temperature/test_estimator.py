@@ -259,6 +259,14 @@ def test_refusals_of_partial_fit_and_before_a_fit(iris, tmp_path):
         TemperatureClassifier().save(tmp_path / "a")
 
 
+def test_a_rate_far_too_large_is_told_though_its_loss_is_finite():
+    """Inputs that are all positive kill the rectified units at once, and what is left stays finite."""
+    with pytest.warns(UserWarning, match=r"nothing was learned: .* At beta 1 the learning rate 1e\+09 is too large"):
+        TemperatureClassifier((8,), steps=100, random_state=0, beta=1.0, learning_rate=1e9).fit(
+            *load_iris(return_X_y=True)
+        )
+
+
 def test_progress_is_shown(iris, capsys):
     TemperatureClassifier(**SHORT, beta=1.0, learning_rate=0.1, progress=True).fit(*iris)
     assert "beta 1, rate 0.1, accuracy" in capsys.readouterr().err

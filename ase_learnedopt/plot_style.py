@@ -1,4 +1,4 @@
-"""How the plots look: colours that everybody can tell apart, ours in front, names beside the curves. Layer 4."""
+"""How the plots look: colours that everybody can tell apart, ours in front, names beside the curves. Layer 2."""
 
 import textwrap
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""A table as data, and its two forms: Markdown and HTML. Layer 4."""
+"""A table as data, and its two forms: Markdown and HTML. Layer 1."""
 
 import html
 import re
