@@ -94,7 +94,7 @@ def test_imports_point_down(path):
         ("from .. import search", "ase_learnedopt.adapter", True, {"ase_learnedopt.search"}),
         ("from ..search import x", "ase_learnedopt.adapter.a", False, {"ase_learnedopt.search"}),
         ("from .relax import x", "ase_learnedopt.optimizers", True, set()),
-        ("from ..temperature import x", "ase_learnedopt.metatrain.a", False, {"ase_learnedopt.temperature"}),
+        ("from ..metatrain import x", "ase_learnedopt.temperature.a", False, {"ase_learnedopt.metatrain"}),
         ("import ase_learnedopt.search.run", "ase_learnedopt.types", False, {"ase_learnedopt.search.run"}),
         ("import asec", "ase_learnedopt.types", False, set()),
     ],

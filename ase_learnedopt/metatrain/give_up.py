@@ -1,7 +1,7 @@
 """Trains the head of LearnedHop that gives relaxations up: a classifier of which minima would be rejected. Layer 2.
 
 Supervised, from runs of the policy as it is: every step of a relaxation is an example, and its class is whether the
-minimum at the end was accepted. The trainer is the classifier of `temperature`.
+minimum at the end was accepted and another one than the last. The trainer is the classifier of `temperature`.
 """
 
 from collections.abc import Callable
@@ -31,6 +31,9 @@ from .config_file import as_dict
 from .parameters import starting_parameters
 from .task_table import make_tasks
 from .tasks import Task, draw_batch
+
+SAME = 1e-3
+"""Energy scales: a minimum that near the last one is the same, and accepting it changes nothing."""
 
 
 class Steps(NamedTuple):
@@ -67,7 +70,9 @@ def _record(optimizer, config, potential, evaluations, params, state):
         new = optimizer.advance(state, energy, forces)
         ended = new.event == MINIMUM
         usable = ~step.deforming & jnp.isfinite(state.current_energy) & ~ended
-        return new, (step.doubts, usable, ended, step.relax.value <= acceptable(config, state))
+        same = jnp.abs(step.relax.value - state.current_energy) < SAME * state.system.energy_scale
+        worth = (step.relax.value <= acceptable(config, state)) & ~same
+        return new, (step.doubts, usable, ended, worth)
 
     def hop(state):
         hopped = optimizer.hop(state, None)
@@ -80,14 +85,14 @@ def _record(optimizer, config, potential, evaluations, params, state):
     return jax.lax.scan(both, state, None, length=evaluations)[1]
 
 
-def _label(features, usable, ended, accepted) -> Steps:
+def _label(features, usable, ended, worth) -> Steps:
     """Gives every step the outcome of the minimum that its relaxation came to."""
     n_steps, n_walkers = ended.shape
     outcome = np.full(n_walkers, -1)
     end = np.zeros(n_walkers, int)
     labels, left = np.full(ended.shape, -1), np.zeros(ended.shape, int)
     for t in range(n_steps - 1, -1, -1):
-        outcome = np.where(ended[t], np.where(accepted[t], 0, 1), outcome)
+        outcome = np.where(ended[t], np.where(worth[t], 0, 1), outcome)
         end = np.where(ended[t], t, end)
         labels[t], left[t] = outcome, end - t
     chosen = usable & (labels >= 0)

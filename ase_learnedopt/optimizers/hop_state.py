@@ -91,18 +91,23 @@ def give_up_features(config, state, relax, size, decrease):
     """Returns the features `[len(GIVE_UP_FEATURES)]` of a step whose gradient promises a `decrease` `[]` eV."""
     dtype, system = state.positions.dtype, state.system
     scale = system.energy_scale
-    above = (relax.value - acceptable(config, state)) / scale
-    above = jnp.where(jnp.isfinite(above), above, 0.0)
+    above = jnp.where(jnp.isfinite(state.current_energy), (relax.value - state.current_energy) / scale, 0.0)
+    beyond = above - temperature(config, system) * state.luck
     promised = jnp.maximum(decrease, 0.0) / scale
+    n_movable = jnp.maximum(jnp.sum(system.movable.astype(dtype)), 1.0)
+    away = relax.positions - state.current_positions
+    displaced = jnp.sqrt(jnp.sum(away * away) / n_movable) / system.length_scale
     moves = jnp.arange(len(MOVES), dtype=jnp.int32) == state.move
     return jnp.concatenate(
         [
             jnp.stack(
                 [
-                    squash(above) / 3.0,
-                    squash(above - promised) / 3.0,
-                    squash(above - 0.5 * promised) / 3.0,
+                    squash(beyond) / 3.0,
+                    squash(beyond - promised) / 3.0,
+                    squash(beyond - 0.5 * promised) / 3.0,
+                    squash(10.0 * (above - 0.5 * promised)) / 3.0,
                     jnp.log(promised + 1e-4) / 5.0,
+                    jnp.log(displaced + 1e-4) / 5.0,
                     jnp.log(size + 1e-4) / 5.0,
                     jnp.log1p(relax.n_steps.astype(dtype)) / 4.0,
                     jnp.minimum(relax.n_rejected.astype(dtype), 2.0),
