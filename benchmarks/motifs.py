@@ -15,6 +15,7 @@ from ase.cluster import Decahedron, Icosahedron, Octahedron
 from ase.optimize import FIRE
 
 from ase_learnedopt.motifs import cluster_motif, compare_motifs
+from ase_learnedopt.motifs.examples import atom_examples, balanced
 from ase_learnedopt.motifs.glass import glassy_cluster
 from ase_learnedopt.search.motif import motif
 
@@ -29,6 +30,7 @@ KNOWN = {
 DROPS = "quenched drops of 50 atoms or more"
 NOISE = (0.0, 0.03, 0.06, 0.09, 0.12)
 SEEDS = range(200, 210)
+EXAMPLES_SEED = 300
 
 
 def relaxed(atoms: Atoms) -> Atoms:
@@ -79,9 +81,14 @@ def shaken(atoms: Atoms, noise: float, seed: int) -> Atoms:
 def main() -> None:
     """Runs both comparisons."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, required=True, help="folder for reports and the plot")
+    parser.add_argument("--out", type=Path, default=Path("motifs"), help="folder for reports and the plot")
+    parser.add_argument("--examples", type=Path, metavar="FILE", help="only write examples of atoms, .npz with X and y")
     parser.add_argument("--clusters-only", action="store_true", help="leave the atoms, which take minutes")
     arguments = parser.parse_args()
+    if arguments.examples:
+        found = balanced(atom_examples(EXAMPLES_SEED, 12, 3), 600, 0)
+        np.savez_compressed(arguments.examples, X=found.features.astype(np.float32), y=found.labels)
+        return
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "clusters.md").write_text(clusters())
     if not arguments.clusters_only:

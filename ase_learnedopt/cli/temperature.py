@@ -63,7 +63,7 @@ def _add_reproduce(own: Any) -> None:
 def _add_data(command: argparse.ArgumentParser) -> None:
     """Adds what both commands on data take."""
     add = command.add_argument
-    add("data", metavar="DATA", help="digits, wine, breast_cancer, iris, blobs, or a file: .npz with X and y, .csv")
+    add("data", metavar="DATA", help="name, as digits (see docs/temperature.md), or a file: .npz with X and y, .csv")
     add("--target", metavar="COLUMN", help="of a .csv that holds the classes (default: the last)")
     add("--model", default="mlp", metavar="NAME", help="network: mlp (default), or another of the table MODELS")
     add("--hidden", type=_widths, default=(128,), metavar="LIST", help="widths of mlp's hidden layers (default 128)")

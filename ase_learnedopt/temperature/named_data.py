@@ -1,5 +1,6 @@
 """Data for a classifier by name or from a file. Layer 2."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import numpy as np
 
 Data = tuple[np.ndarray, np.ndarray]
+FOLDER = "ASE_LEARNEDOPT_DATA"
+"""Environment variable: where the files of data sets are that no package installs; "data" where it is not set."""
 
 
 def load_data(name: str | Path, target: str | None = None) -> Data:
@@ -56,14 +59,47 @@ def _sklearn(loader: str) -> Callable[[], Data]:
     return load
 
 
+def _fashion_mnist(n_images: int = 4_000) -> Data:
+    """Reads as many images of the training part, drawn at random; from Debian's package unless the folder has them."""
+    from .data import fashion_mnist
+
+    own = _folder() / "fashion-mnist"
+    images, labels = (fashion_mnist(own) if own.is_dir() else fashion_mnist()).train
+    chosen = np.random.RandomState(0).permutation(len(labels))[:n_images]
+    return images[chosen].astype(np.float32), labels[chosen]
+
+
+def _snippets() -> Data:
+    """Reads the film-review snippets of Hutto & Gilbert, see `rated_snippets`, as numbers of 5,000 words."""
+    from .data import rated_snippets
+
+    found = rated_snippets(_folder() / "movieReviewSnippets_GroundTruth.txt", n_words=5_000, length=24)
+    return found.train.x, found.train.y
+
+
+def _environments() -> Data:
+    """Reads features of atoms and their labels, which `python benchmarks/motifs.py --examples FILE` makes."""
+    path = _folder() / "environments.npz"
+    if not path.is_file():
+        raise ValueError(f"there is no file {path}: python benchmarks/motifs.py --examples {path} makes it")
+    return _npz(path)
+
+
+def _folder() -> Path:
+    return Path(os.environ.get(FOLDER, "data"))
+
+
 DATA: dict[str, Callable[[], Data]] = {
     "digits": _sklearn("load_digits"),
     "wine": _sklearn("load_wine"),
     "breast_cancer": _sklearn("load_breast_cancer"),
     "iris": _sklearn("load_iris"),
     "blobs": blobs,
+    "fashion_mnist": _fashion_mnist,
+    "snippets": _snippets,
+    "environments": _environments,
 }
-"""What loads without internet, by name."""
+"""By name: those of scikit-learn, blobs that are made, and those whose files are looked for in the folder `FOLDER`."""
 
 
 def _npz(path: Path) -> Data:

@@ -3,14 +3,52 @@
 import numpy as np
 import pytest
 
-from ase_learnedopt.temperature.named_data import DATA, load_data
+from ase_learnedopt.temperature.named_data import DATA, FOLDER, load_data
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Makes small files in the formats of the data sets that no package installs."""
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    (tmp_path / "fashion-mnist").mkdir()
+    for part in ("train", "t10k"):
+        images = b"\0\0\x08\x03" + b"".join(n.to_bytes(4, "big") for n in (20, 4, 4)) + bytes(range(160)) * 2
+        (tmp_path / "fashion-mnist" / f"{part}-images-idx3-ubyte").write_bytes(images)
+        labels = b"\0\0\x08\x01" + (20).to_bytes(4, "big") + bytes(range(10)) * 2
+        (tmp_path / "fashion-mnist" / f"{part}-labels-idx1-ubyte").write_bytes(labels)
+    lines = [f"{k}\t{2.5 if k % 2 else -2.5}\ta {'fine' if k % 2 else 'dull'} film\n" for k in range(20)]
+    (tmp_path / "movieReviewSnippets_GroundTruth.txt").write_text("".join(lines))
+    np.savez(tmp_path / "environments.npz", X=np.eye(4, dtype=np.float32), y=np.array(["fcc", "hcp"] * 2))
+    return tmp_path
 
 
 @pytest.mark.parametrize("name", DATA)
+@pytest.mark.usefixtures("folder")
 def test_every_name_loads(name):
     X, y = load_data(name)
-    assert X.dtype == np.float32 and np.isfinite(X).all()
+    assert X.dtype == (np.int32 if name == "snippets" else np.float32) and np.isfinite(X).all()
     assert len(X) == len(y) and len(np.unique(y)) > 1
+
+
+def test_images_are_drawn_with_their_labels(folder):
+    X, y = load_data("fashion_mnist")
+    assert X.shape == (20, 4, 4, 1)
+    assert sorted(zip(X[:, 0, 0, 0].tolist(), y.tolist(), strict=True)) == sorted(
+        (float(16 * k % 160), k % 10) for k in range(20)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("snippets", "movieReviewSnippets_GroundTruth.txt"),
+        ("environments", r"environments.npz: python benchmarks/motifs.py --examples .* makes it"),
+    ],
+)
+def test_where_a_file_is_missing(name, message, tmp_path, monkeypatch):
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    with pytest.raises(ValueError, match=message):
+        load_data(name)
 
 
 def test_files(tmp_path):

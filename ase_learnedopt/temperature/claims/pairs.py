@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from ..models import Model, mlp
+from ..models import MODELS, Model, mlp
 from ..named_data import Data, load_data
 from ..parts import Parts, in_parts
 
@@ -24,6 +24,11 @@ class Pair(NamedTuple):
         return in_parts(*self.load(), random_state=random_state)
 
 
+def _named(name: str, **options) -> Model:
+    """Builds a network that needs flax, which is imported only then."""
+    return MODELS[name](**options)
+
+
 PAIRS = {
     "digits-mlp": Pair(mlp, "digits"),
     "digits-mlp-norm": Pair(partial(mlp, layer_norm=True), "digits"),
@@ -31,6 +36,10 @@ PAIRS = {
     "blobs-mlp": Pair(mlp, "blobs"),
     "breast_cancer-mlp": Pair(mlp, "breast_cancer"),
     "wine-mlp-norm": Pair(partial(mlp, layer_norm=True), "wine"),
+    "environments-mlp": Pair(mlp, "environments"),
+    "fashion_mnist-cnn": Pair(partial(_named, "cnn", width=8), "fashion_mnist"),
+    "fashion_mnist-wide_resnet": Pair(partial(_named, "wide_resnet", depth=10, width=1, norm="batch"), "fashion_mnist"),
+    "snippets-gru": Pair(partial(_named, "gru", vocabulary=5_000, embedding=16, width=16), "snippets"),
 }
 """By name, `<data>-<network>`. A new network or new data joins every claim by a line here."""
 
