@@ -59,17 +59,20 @@ def collect(task: Task, optimizer: Optimizer, params: dict, config, key, n_walke
     for_starts, for_runs = jax.random.split(key)
     systems = draw_batch(task, jax.random.split(for_starts, n_walkers))
     state = start(optimizer, jax.random.split(for_runs, n_walkers), systems)
-    return _label(*map(np.asarray, _record(optimizer, config, task.potential, evaluations, params, state)))
+    solved = -jnp.inf if task.reference is None else task.reference
+    return _label(*map(np.asarray, _record(optimizer, config, task.potential, evaluations, params, state, solved)))
 
 
 @partial(jax.jit, static_argnames=("optimizer", "config", "potential", "evaluations"))
-def _record(optimizer, config, potential, evaluations, params, state):
+def _record(optimizer, config, potential, evaluations, params, state, solved):
     def one(state):
         energy, forces = potential(state.positions, state.system)
         step = step_relaxation(config, params, state, energy, forces)
         new = optimizer.advance(state, energy, forces)
         ended = new.event == MINIMUM
-        usable = ~step.deforming & jnp.isfinite(state.current_energy) & ~ended
+        # From the lowest minimum nothing is worth a hop, and a search would be over.
+        searches = state.current_energy > solved + SAME * state.system.energy_scale
+        usable = ~step.deforming & jnp.isfinite(state.current_energy) & searches & ~ended
         same = jnp.abs(step.relax.value - state.current_energy) < SAME * state.system.energy_scale
         worth = (step.relax.value <= acceptable(config, state)) & ~same
         return new, (step.doubts, usable, ended, worth)

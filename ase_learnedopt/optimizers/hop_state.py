@@ -38,7 +38,7 @@ class LearnedHopConfig:
     atom_temperature: float = 0.5  # in neighbours
     site_temperature: float = 0.5  # in neighbours
     exchange_temperature: float = 0.3
-    give_up: float = 3.0  # log odds that a minimum would be rejected, from which on its relaxation is not ended
+    give_up: float = 2.0  # log odds that a minimum would be rejected, from which on its relaxation is not ended
     unrolled: bool = True  # the recursion over curvature pairs: faster in batches; False compiles sooner
 
 
