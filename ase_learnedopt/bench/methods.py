@@ -72,7 +72,10 @@ def two_phase_basin_hopping(*, kT=0.8, shake=0.4, swaps=0.0, **settings: Any) ->
 
 
 def _table() -> dict[str, Method]:
-    rows = [Method("learned_hop", learned_hop, weights="learned_hop"), Method("learned_hop_untrained", learned_hop)]
+    rows = [
+        Method("learned_hop", learned_hop, weights="learned_hop"),
+        Method("learned_hop_untrained", _without_heads(learned_hop)),
+    ]
     rows += [Method("learn2hop", learn2hop, weights="learn2hop_lj")]
     rows += [
         Method(name, _without_heads(OPTIMIZERS[name], **tuned), settings=tuned)

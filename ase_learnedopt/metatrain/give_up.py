@@ -151,7 +151,7 @@ def make_give_up(config: TrainConfig, path: str | Path, command: str, show: Call
       The path of the `.npz` file.
 
     Raises:
-      ValueError: another optimizer, or tasks on which nothing is accepted or nothing rejected.
+      ValueError: another optimizer, a task too easy to give steps, or nothing accepted or nothing rejected at all.
     """
     if config.optimizer.name != "learned_hop":
         raise ValueError(f"{config.optimizer.name} does not give up: the optimizer must be learned_hop")
@@ -166,6 +166,11 @@ def make_give_up(config: TrainConfig, path: str | Path, command: str, show: Call
             collect(task, optimizer, params, patient, part, config.rollout.starts, config.rollout.budget)
             for part in jax.random.split(key)
         ]
+        if not all(len(part.left) for part in parts):
+            raise ValueError(
+                f"{task.name} gave no steps: its runs did no more than find the lowest minimum; leave it out, or raise "
+                f"rollout.budget above {config.rollout.budget}"
+            )
         show(f"{task.name}: {len(parts[0].left)} steps, {100 * parts[0].rejected.mean():.0f} % to minima rejected")
         found.append(parts)
     head = train_head(Steps(*map(np.concatenate, zip(*(learn for learn, _ in found), strict=True))), config.seed)
