@@ -2,7 +2,7 @@
 
     python benchmarks/warm_start.py                      the whole table, some minutes on one core
     python benchmarks/warm_start.py --problems lj38 --methods learned_hop --seeds 40
-    python benchmarks/warm_start.py --write-weights weights/learned_hop
+    python benchmarks/warm_start.py --write-weights untrained
 
 A short form of `ase-learnedopt bench run`, and what makes the card of the untrained weights.
 """
@@ -73,7 +73,7 @@ def main() -> None:
 
 def write_untrained(path: str, result: dict[str, str], first_seed: int, n_seeds: int) -> None:
     """Writes the untrained heads with a card."""
-    command = "python benchmarks/warm_start.py --write-weights weights/learned_hop"
+    command = "python benchmarks/warm_start.py --write-weights untrained"
     config = dataclasses.asdict(LearnedHopConfig())
     del config["unrolled"]  # how to compile, not what
     card = {

@@ -13,6 +13,9 @@ from .convert import Rows
 from .restart_file import RestartFile
 from .stages import SEARCH, Room, Stages
 
+MAX_HALVINGS = 10
+"""Of a move that a constraint cannot follow; then its error is the user's."""
+
 
 class TwoStageRun(Optimizer):
     """Runs a search, then a relaxation, one evaluation a step. `LearnedOptimizer` gives it all it needs."""
@@ -147,7 +150,15 @@ class TwoStageRun(Optimizer):
             self._restart_file.write(self._datafy(self.nsteps + 1))
 
     def _move_to(self, x: np.ndarray) -> None:
-        self.optimizable.set_x(x)
+        """Moves the atoms, half as far as long as a constraint cannot follow: fixed bond lengths may fail to."""
+        here = self.optimizable.get_x()
+        for halvings in range(MAX_HALVINGS + 1):
+            try:
+                self.optimizable.set_x(here + 0.5**halvings * (x - here) if halvings else x)
+                break
+            except RuntimeError:
+                if halvings == MAX_HALVINGS:
+                    raise
         self._awaiting, self._evaluated = self.optimizable.get_x(), False
 
     def _take(self, gradient: np.ndarray, energy: float | None = None) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ase.build import add_adsorbate, bulk, fcc111
 from ase.calculators.emt import EMT
-from ase.constraints import FixAtoms, FixBondLength, FixCom, FixedLine, FixedPlane, Hookean
+from ase.constraints import FixAtoms, FixBondLength, FixBondLengths, FixCom, FixedLine, FixedPlane, Hookean
 from ase.filters import ExpCellFilter, Filter, FrechetCellFilter, StrainFilter, UnitCellFilter
 from ase.mep import NEB
 from ase.utils.abc import Optimizable
@@ -179,3 +179,22 @@ def test_padded_sizes(n, size):
 def test_few_sizes_for_a_list_of_clusters():
     assert len({padded_size(n) for n in range(30, 41)}) == 2
     assert all(padded_size(n) <= 1.25 * n + 1 for n in range(32, 6000))
+
+
+def test_a_hop_that_a_constraint_cannot_follow_is_shortened(cluster):
+    class Stiff(FixBondLengths):
+        failures = 0
+
+        def adjust_positions(self, atoms, new):
+            if np.abs(new - atoms.positions).max() > 0.05:
+                Stiff.failures += 1
+                raise RuntimeError("Did not converge")
+            super().adjust_positions(atoms, new)
+
+    atoms = cluster()
+    atoms.set_constraint(Stiff([(0, 1)]))
+    length = atoms.get_distance(0, 1)
+    opt = LearnedHop(atoms, seed=0, max_hops=2, logfile=None)
+    opt.run(fmax=0.05, steps=200)
+    assert Stiff.failures > 0 and opt.n_hops > 0
+    assert atoms.get_distance(0, 1) == pytest.approx(length)
