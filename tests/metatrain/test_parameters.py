@@ -39,7 +39,7 @@ def test_a_population_is_a_vmap():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"heads": ["hops"]}, "no heads hops; there are exchange, hop"),
+        ({"heads": ["hops"]}, "no heads hops; there are exchange, give up, hop"),
         ({"scales": {"hop": 0.0}}, "each must be above zero"),
     ],
 )
