@@ -23,13 +23,7 @@ def calibrate_temperature(logits, labels, sample_weight=None) -> float:
     Raises:
       ValueError: no examples, labels that do not fit, or logits that are not finite.
     """
-    logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
-    if logits.ndim != 2 or labels.shape != logits.shape[:1] or not labels.size:
-        raise ValueError(
-            f"logits {logits.shape} and labels {labels.shape} must be [n, n_classes] and [n], n above zero"
-        )
-    if not np.isfinite(logits).all():
-        raise ValueError("logits are not finite")
+    logits, labels = checked_logits(logits, labels)
     if labels.dtype.kind not in "iub" or labels.min() < 0 or labels.max() >= logits.shape[1]:
         raise ValueError(f"labels must be integers from 0 to {logits.shape[1] - 1}")
     weight = np.ones(len(labels)) if sample_weight is None else np.asarray(sample_weight, np.float64)
@@ -46,3 +40,19 @@ def calibrate_temperature(logits, labels, sample_weight=None) -> float:
         middle = 0.5 * (low + high)
         low, high = (middle, high) if too_sure(float(np.exp(middle))) else (low, middle)
     return float(np.exp(0.5 * (low + high)))
+
+
+def checked_logits(logits, labels) -> tuple[np.ndarray, np.ndarray]:
+    """Returns logits `[n, n_classes]` in float64 and labels `[n]` as arrays.
+
+    Raises:
+      ValueError: no examples, shapes that do not fit, or logits that are not finite.
+    """
+    logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
+    if logits.ndim != 2 or labels.shape != logits.shape[:1] or not labels.size:
+        raise ValueError(
+            f"logits {logits.shape} and labels {labels.shape} must be [n, n_classes] and [n], n above zero"
+        )
+    if not np.isfinite(logits).all():
+        raise ValueError("logits are not finite")
+    return logits, labels

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from .calibration import checked_logits
+
 N_BINS = 15
 """Of confidence, equally wide."""
 
@@ -22,13 +24,7 @@ def calibration_error(logits, labels, sample_weight=None) -> float:
     Raises:
       ValueError: no examples, labels that do not fit, or logits that are not finite.
     """
-    logits, labels = np.asarray(logits, np.float64), np.asarray(labels)
-    if logits.ndim != 2 or labels.shape != logits.shape[:1] or not labels.size:
-        raise ValueError(
-            f"logits {logits.shape} and labels {labels.shape} must be [n, n_classes] and [n], n above zero"
-        )
-    if not np.isfinite(logits).all():
-        raise ValueError("logits are not finite")
+    logits, labels = checked_logits(logits, labels)
     weight = np.ones(len(labels)) if sample_weight is None else np.asarray(sample_weight, np.float64)
     confidence = 1.0 / np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)
     right = logits.argmax(axis=1) == labels
