@@ -10,6 +10,7 @@ from ..types import MINIMUM, STEP
 from .base import record
 from .deform import deformation_value_and_gradient
 from .hop_state import give_up_features, step_features
+from .local import energy_gradient, rms_gradient
 from .networks import apply_head
 from .portfolio import is_cluster
 from .relax import RelaxState, relax_init, relax_step
@@ -34,22 +35,16 @@ def fresh_relaxation(config, system, positions):
 def step_relaxation(config, params, state, energy, forces) -> Step:
     """Takes one step."""
     system = state.system
-    dtype = system.positions.dtype
-    unit = system.energy_scale / system.length_scale
-    movable = system.movable[:, None]
     deformation = state.deformation._replace(strength=state.deformation.strength * state.strength_factor)
     added, slope = deformation_value_and_gradient(
         deformation, state.positions, has_element(system), system.length_scale, system.energy_scale
     )
-    rows = jnp.maximum(jnp.sum(system.movable.astype(dtype)), 1.0)
-
-    def rms(gradient):
-        return jnp.sqrt(jnp.sum(gradient * gradient) / rows) / unit
-
-    plain = jnp.where(movable, -jnp.clip(forces, -1e6 * unit, 1e6 * unit), 0.0)
-    deformed = plain + jnp.where(movable, slope, 0.0)
-    relaxed_start = (state.n_evaluations == 0) & (rms(plain) < config.deform_start)
-    ended = (rms(deformed) < config.deform_tolerance) | (state.relax.n_steps >= config.max_deform_steps)
+    plain = energy_gradient(system, forces)
+    deformed = plain + jnp.where(system.movable[:, None], slope, 0.0)
+    relaxed_start = (state.n_evaluations == 0) & (rms_gradient(system, plain) < config.deform_start)
+    ended = (rms_gradient(system, deformed) < config.deform_tolerance) | (
+        state.relax.n_steps >= config.max_deform_steps
+    )
     deforming = state.deforming & ~ended & ~relaxed_start
     turned = state.deforming & ~deforming
     gradient = jnp.where(deforming, deformed, plain)
@@ -57,7 +52,7 @@ def step_relaxation(config, params, state, energy, forces) -> Step:
 
     fresh = relax_init(state.positions, state.relax.inverse_curvature, config.memory)
     relax = jax.tree.map(lambda new, old: jnp.where(turned, new, old), fresh, state.relax)
-    size = rms(gradient)
+    size = rms_gradient(system, gradient)
     outputs = apply_head(params["step"], step_features(state, relax, size, value, deforming))
     cap = config.maxstep * system.length_scale * jnp.exp(outputs[1])
     relax, proposal = relax_step(
