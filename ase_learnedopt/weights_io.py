@@ -200,15 +200,28 @@ def _as_json(value: Any) -> Any:
 
 
 def _require_equal(where: str, found: Any, wanted: Any) -> None:
-    """Compares two JSON values and names the first place where they differ."""
+    """Raises a ValueError that names what differs, not all that is compared."""
     if isinstance(found, dict) and isinstance(wanted, dict) and found.keys() == wanted.keys():
         for key in wanted:
             _require_equal(f"{where}, {key}", found[key], wanted[key])
     elif found != wanted:
+        have, need = _differing(found, wanted)
         raise ValueError(
-            f"{where}: the weights have {found!r}, this optimizer needs {wanted!r}: "
+            f"{where}: the weights have {have}, this optimizer needs {need}: "
             "use weights made for this version, see `ase-learnedopt weights list`"
         )
+
+
+def _differing(found: Any, wanted: Any) -> tuple[str, str]:
+    """Returns both values in words; of two collections of names only the names that the other one lacks."""
+    named = isinstance(found, list | dict) and type(found) is type(wanted)
+    if not (named and all(isinstance(name, str) for name in (*found, *wanted))):
+        return repr(found), repr(wanted)
+    rows = [[name for name in mine if name not in other] for mine, other in ((found, wanted), (wanted, found))]
+    if not any(rows):  # the same names, in another order
+        return repr(found), repr(wanted)
+    have, need = (f"also {', '.join(map(repr, names))}" if names else "nothing more" for names in rows)
+    return have, need
 
 
 def with_npz(path: Path) -> Path:

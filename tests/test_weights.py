@@ -89,7 +89,8 @@ def test_contract_that_holds(saved, expect):
     ("expect", "both"),
     [
         ({"architecture": "learned_hop"}, ["architecture", "'toy'", "'learned_hop'"]),
-        ({"features": {"step": ["log rms gradient"]}}, ["features, step", "'budget used'", "['log rms gradient']"]),
+        ({"features": {"step": ["log rms gradient"]}}, ["features, step", "also 'budget used'", "nothing more"]),
+        ({"features": {"step": ["budget used", "log rms gradient"]}}, ["['log rms gradient', 'budget used']"]),
         ({"features": {"hop": []}}, ["features", "'step'", "'hop'"]),
         ({"config": {"kT": 0.8, "memory": 6}}, ["config, kT", "0.4", "0.8"]),
         ({"shapes": {"x": [1]}}, ["shapes", "step/weights", "'x'"]),

@@ -90,6 +90,8 @@ def test_bad_configs():
 
 @pytest.mark.parametrize("name", ["esmc", "persistent_es"])
 def test_a_run_in_parts_moves_the_strategy_after_each(name):
+    if name != "esmc":
+        pytest.importorskip("evosax")
     rollout, strategy = Rollout(budget=96, starts=3, unrolls=3), Strategy(name=name, members=4, perturbation=0.1)
     config = replace(CONFIG, rollout=rollout, strategy=strategy)
     trainer = Trainer(config)

@@ -175,11 +175,11 @@ def test_averages_in_parallel_as_one_by_one(batch_normed, solver):
     data = on_device(examples, examples)
     jobs = [Job(0.3, 0.05, 1), Job(1.0, 0.01, 2)]
     settings = Settings(solver=solver, n_steps=50, batch_size=32, early_stopping=False, weight_decay=0.1)
-    found = Parallel(model, examples, 2, settings, at_once=2)(jobs, data)
-    for job, score in zip(jobs, found, strict=True):
+    (found,) = Parallel(model, examples, 2, settings, at_once=2)(jobs, data)
+    for job, made in zip(jobs, found, strict=True):
         params = model.init(jax.random.key(job.seed), examples.x[:1], 2)
         alone = train(model, params, examples, data, job.beta, job.rate, settings, job.seed)
-        assert score == pytest.approx(alone.score, rel=1e-2)
+        assert made.score == pytest.approx(alone.score, rel=1e-2)
 
 
 def test_rows_become_images_of_the_declared_shape():
