@@ -37,7 +37,7 @@ class Learn2Hop(TrainedOptimizer):
         trajectory=None,
         append_trajectory: bool = False,
         *,
-        weights: str | Path | None = "learn2hop_lj",
+        weights: str | Path | None = "learn2hop",
         config: Learn2HopConfig | None = None,
         **kwargs,
     ):

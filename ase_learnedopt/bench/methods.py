@@ -76,7 +76,7 @@ def _table() -> dict[str, Method]:
         Method("learned_hop", learned_hop, weights="learned_hop"),
         Method("learned_hop_untrained", _without_heads(learned_hop)),
     ]
-    rows += [Method("learn2hop", learn2hop, weights="learn2hop_lj")]
+    rows += [Method("learn2hop", learn2hop, weights="learn2hop")]
     rows += [
         Method(name, _without_heads(OPTIMIZERS[name], **tuned), settings=tuned)
         for name, tuned in TUNED_RESTARTS.items()

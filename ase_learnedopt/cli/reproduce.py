@@ -7,7 +7,7 @@ from typing import Any
 
 from .common import add_command, positive_int
 
-WEIGHTS = "learn2hop_lj"
+WEIGHTS = "learn2hop"
 
 
 def add_reproduce(commands: Any) -> None:

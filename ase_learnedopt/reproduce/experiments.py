@@ -36,7 +36,7 @@ class Experiment:
 EXPERIMENTS = {
     "clusters": Experiment(
         "Lennard-Jones clusters",
-        ("learn2hop_lj",),
+        ("learn2hop", "learn2hop_lj"),
         ("lj13", "lj19", "lj26", "lj31", "lj38", "lj55", "lj75"),
         5_000,
         150,
@@ -44,7 +44,7 @@ EXPERIMENTS = {
     ),
     "gupta": Experiment(
         "Bimetallic Gupta clusters",
-        ("learn2hop_lj",),
+        ("learn2hop", "learn2hop_gupta"),
         ("gupta-Pd19Pt19", "gupta-Ag19Au19", "gupta-Pd30Pt8", "gupta-Ag8Au30", "gupta-Pd19Au19", "gupta-Ag32Cu6",
          "gupta-Co10Ni9", "gupta-Pd28Pt27"),
         5_000,
@@ -54,7 +54,7 @@ EXPERIMENTS = {
     ),
     "silicon": Experiment(
         "Disordered silicon",
-        ("learn2hop_lj",),
+        ("learn2hop", "learn2hop_si"),
         ("sw-si64", "sw-si64-liquid", "sw-si216"),
         5_000,
         50,

@@ -52,6 +52,15 @@ def test_what_is_done_is_not_done_again(tmp_path, monkeypatch):
     assert first.numbers == again.numbers
 
 
+def test_curves_that_are_known_are_not_followed_again(tmp_path, monkeypatch):
+    given = {"pairs": ["iris-tiny"], "short": True, "splits": 1}
+    first, _ = reproduce("collapse", tmp_path, **given)
+    monkeypatch.setattr(collapse, "measure", lambda *_: pytest.fail("followed again"))
+    again, _ = reproduce("collapse", tmp_path, **given)
+    assert first.numbers == again.numbers
+    assert first.verdicts == again.verdicts
+
+
 def test_collapse_is_seen_where_it_must_be():
     """A linear network has no kernel that changes: curves of all betas are one for all times."""
     run = collapse.measure(Pair(lambda: mlp((8,)), "iris"), 1, 40)

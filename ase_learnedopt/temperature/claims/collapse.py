@@ -13,6 +13,7 @@ import numpy as np
 
 from ...markup import Entry, Table
 from ..init_scale import offset_start
+from ..kept import Kept
 from ..losses import softmax_xent
 from ..theory import centred, diagnose, rms
 from .found import Claim, Found, Verdict, Work
@@ -36,11 +37,29 @@ def run(work: Work) -> Found:
     """Follows early learning at betas from 0.001 to 10 on every pair."""
     n_steps = 100 if work.short else 500
     measured = {
-        name: [measure(pair, split, n_steps) for split in work.splits] for name, pair in chosen(work.pairs).items()
+        name: [_once(work, name, pair, split, n_steps) for split in work.splits]
+        for name, pair in chosen(work.pairs).items()
     }
     verdicts = [_verdict(name, runs) for name, runs in measured.items()]
     numbers = {name: [_plain(one) for one in runs] for name, runs in measured.items()}
     return Found(verdicts, [_table(measured)], {"collapse": collapse_plot(measured)}, numbers)
+
+
+def _once(work: Work, name: str, pair: Pair, split: int, n_steps: int) -> dict[str, Any]:
+    """Returns what `measure` does, from the file of the work where it has been measured.
+
+    Raises:
+      KeyboardInterrupt: a signal came; what was measured is kept.
+    """
+    kept = Kept(work.file("collapse", name, split), {"betas": BETAS, "examples": N_EXAMPLES, "steps": n_steps})
+    found = kept.get(("curves",))
+    if found is None:
+        if work.stop is not None and work.stop.signal is not None:
+            raise KeyboardInterrupt
+        measured = {key: np.asarray(value, float) for key, value in measure(pair, split, n_steps).items()}
+        found = {key: np.where(np.isfinite(value), value, None).tolist() for key, value in measured.items()}
+        kept.add({("curves",): found})
+    return {key: np.array(value, float) for key, value in found.items()}  # None is NaN
 
 
 def measure(pair: Pair, seed: int, n_steps: int) -> dict[str, Any]:
@@ -156,7 +175,7 @@ def _table(measured: dict[str, list[dict[str, Any]]]) -> Table:
 def _plain(run: dict[str, Any]) -> dict[str, Any]:
     names = ("beta", "tau_nl", "left", "first")
     lists = {name: [float(v) if np.isfinite(v) else None for v in run[name]] for name in names}
-    return lists | {"beta_one": run["beta_one"]}
+    return lists | {"beta_one": float(run["beta_one"])}
 
 
 COLLAPSE = Claim(
