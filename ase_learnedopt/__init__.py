@@ -9,11 +9,13 @@ from importlib.metadata import PackageNotFoundError, version
 _HOME = {
     "Learn2Hop": ".adapter",
     "LearnedHop": ".adapter",
+    "LearnedRelax": ".adapter",
     "LearnedOptimizer": ".adapter",
     "Gupta": ".adapter.calculators",
     "StillingerWeber": ".adapter.calculators",
     "learn2hop": ".optimizers.learn2hop",
     "learned_hop": ".optimizers.learned_hop",
+    "learned_relax": ".optimizers.learned_relax",
     "load_weights": ".weights_io",
 }
 

@@ -10,10 +10,11 @@ from helpers import BOND, lennard_jones, make_system, precision
 from numpy.testing import assert_allclose, assert_array_equal
 
 from ase_learnedopt.optimizers import relax
-from ase_learnedopt.optimizers.model_hessian import inverse_model_hessian
+from ase_learnedopt.optimizers.model_hessian import inverse_model_hessian, untrained_springs
 from ase_learnedopt.optimizers.relax import relax_init, relax_step
 
 MAXSTEP = 0.2
+SPRINGS = untrained_springs()
 
 
 @partial(jax.jit, static_argnames=("potential", "memory", "n"))
@@ -237,7 +238,7 @@ def test_the_exact_inverse_hessian_is_the_best_metric(dtype):
 )
 def test_model_hessian_is_positive_and_keeps_strangers_apart(where, dtype):
     system = make_system(cluster(6) * 1.5, dtype=dtype.name, **({"n_rows": 13} | where))
-    metric = np.asarray(inverse_model_hessian(system.positions, system))
+    metric = np.asarray(inverse_model_hessian(SPRINGS, system.positions, system))
     assert_allclose(metric, metric.T, atol=1e-10)
     assert np.linalg.eigvalsh(metric).min() > 0
     n = len(system.positions)
@@ -248,15 +249,15 @@ def test_model_hessian_is_positive_and_keeps_strangers_apart(where, dtype):
 
 def test_model_hessian_is_stiff_along_bonds_whatever_the_radii_and_order(dtype):
     system = make_system([[0, 0, 0], [BOND, 0, 0], [0, 2 * BOND, 0]], dtype=dtype.name, n_rows=3)
-    metric = np.asarray(inverse_model_hessian(system.positions, system))
+    metric = np.asarray(inverse_model_hessian(SPRINGS, system.positions, system))
     stretch = np.array([1, 0, 0, -1, 0, 0, 0, 0, 0.0])
     slide = np.array([0, 0, 1, 0, 0, -1, 0, 0, 0.0])
     assert stretch @ metric @ stretch < 0.2 * (slide @ metric @ slide)
-    scaled = inverse_model_hessian(system.positions, system._replace(radii=system.radii * 1.9))
+    scaled = inverse_model_hessian(SPRINGS, system.positions, system._replace(radii=system.radii * 1.9))
     assert_allclose(scaled, metric, rtol=1e-9)
     order = np.array([2, 0, 1])
     rows = (3 * order[:, None] + np.arange(3)).ravel()
-    permuted = inverse_model_hessian(system.positions[order], system)
+    permuted = inverse_model_hessian(SPRINGS, system.positions[order], system)
     assert_allclose(permuted, metric[np.ix_(rows, rows)], rtol=1e-9)
 
 
@@ -266,7 +267,7 @@ def test_model_hessian_saves_evaluations(dtype):
     for seed in range(6):
         minimum = run(argon, jnp.asarray(cluster(seed), dtype), 20, 200)[0].positions
         start = minimum + jnp.asarray(normals(13, seed, 0.05), dtype)
-        metric = inverse_model_hessian(start, system)
+        metric = inverse_model_hessian(SPRINGS, start, system)
         plain = run(argon, start, 20, 80)[2]
         guided = run(argon, start, 20, 80, metric=metric)[2]
         saved.append(np.argmax(plain < 1e-3) - np.argmax(guided < 1e-3))

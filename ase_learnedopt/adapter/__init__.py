@@ -2,6 +2,7 @@
 
 from .learn2hop import Learn2Hop
 from .learned_hop import LearnedHop
+from .learned_relax import LearnedRelax
 from .optimizer import LearnedOptimizer
 
-__all__ = ["Learn2Hop", "LearnedHop", "LearnedOptimizer"]
+__all__ = ["Learn2Hop", "LearnedHop", "LearnedOptimizer", "LearnedRelax"]

@@ -1,5 +1,6 @@
 """The base of all learned ASE optimizers: its keywords, what it shows, and its restart files. Layer 3."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -7,12 +8,14 @@ import numpy as np
 from ase.filters import UnitCellFilter
 from ase.optimize.optimize import RestartError
 
+from ..optimizers.host_start import start_learned_relax
+from ..optimizers.learned import load_policy
+from ..optimizers.learned_relax import learned_relax
 from . import checks
 from .compiled import Policy
 from .convert import describe, resolve_scales
 from .loop import TwoStageRun
 from .minima import Minimum
-from .relaxation import RelaxationConfig, relaxation, start_relaxation_alone
 from .restart_file import RestartFile, read_restart
 from .stages import Stages
 
@@ -26,7 +29,7 @@ class LearnedOptimizer(TwoStageRun):
     the search has ended by any of its limits. After `run` the atoms hold the lowest structure found. On Ctrl-C the
     atoms go to the lowest structure, `status` is set, the restart file written, and KeyboardInterrupt raised again.
 
-    Subclasses say what searches in `_search_policy`, and what relaxes in `_relax_policy`.
+    Subclasses say what searches in `_search_policy`, and with which weights it relaxes in `_relax_weights`.
 
     Args:
       atoms: Atoms, or a filter; with `max_hops=0` anything that ASE's optimizers take.
@@ -55,6 +58,9 @@ class LearnedOptimizer(TwoStageRun):
       ValueError: a keyword has an impossible value; nothing to optimize; hops asked of rows that are no atoms.
       ase.optimize.optimize.RestartError: the restart file cannot be continued from.
     """
+
+    _relax_weights: str = "none"
+    _relax_config: Any = None  # None: that of the weights
 
     def __init__(
         self,
@@ -91,7 +97,8 @@ class LearnedOptimizer(TwoStageRun):
 
     def _relax_policy(self) -> Policy:
         """Returns what relaxes the best structure, without hops."""
-        return Policy(relaxation, {"maxstep": self.maxstep}, RelaxationConfig(), start_relaxation_alone)
+        params, config = load_policy("learned_relax", self._relax_weights, self._relax_config)
+        return Policy(learned_relax, params, replace(config, maxstep=self.maxstep), start_learned_relax)
 
     @property
     def best_energy(self) -> float:

@@ -49,6 +49,15 @@ def add_train(commands: Any) -> None:
     )
     give_up.add_argument("--out", required=True, metavar="PATH", help="of the weights: PATH.npz and PATH.json")
     give_up.set_defaults(run=_give_up)
+    relax = add_command(
+        actions,
+        "relax",
+        "train LearnedRelax by what relaxations cost; after Ctrl-C the same command goes on",
+        "ase-learnedopt train relax learned_relax --out mine",
+    )
+    relax.add_argument("config", help="name of a recipe, or a file of settings: families, rollout and strategy")
+    relax.add_argument("--out", required=True, metavar="PATH", help="of the weights: PATH.npz and PATH.json")
+    relax.set_defaults(run=_relax)
     plot = add_command(actions, "plot", "draw the curves of a run", "ase-learnedopt train plot training")
     plot.add_argument("folder", help="of the run")
     plot.set_defaults(run=_plot)
@@ -62,7 +71,7 @@ def add_train(commands: Any) -> None:
 
 def _print_config(arguments: argparse.Namespace) -> int:
     if arguments.print_config is None:
-        raise ValueError("say what to do: train run, plot, export, or --print-config")
+        raise ValueError("say what to do: train run, give-up, relax, plot, export, or --print-config")
     from ..metatrain.config_file import load_config, print_config
 
     print(print_config(load_config(arguments.print_config) if arguments.print_config else None), end="")
@@ -158,6 +167,21 @@ def _give_up(arguments: argparse.Namespace) -> int:
 
     command = f"ase-learnedopt train give-up {arguments.config} --out {arguments.out}"
     path = make_give_up(load_config(arguments.config), arguments.out, command)
+    print(f"written {path} and {path.with_suffix('.json')}")
+    return 0
+
+
+def _relax(arguments: argparse.Namespace) -> int:
+    from ..metatrain.config_file import load_config
+    from ..metatrain.relaxing import make_relax
+    from ..stopping import Stop
+
+    command = f"ase-learnedopt train relax {arguments.config} --out {arguments.out}"
+    with Stop(piece="step") as stop:
+        path = make_relax(load_config(arguments.config), arguments.out, command, stop=stop)
+    if path is None:
+        print("stopped; the same command goes on", file=sys.stderr)
+        return 128 + int(stop.signal or 0)
     print(f"written {path} and {path.with_suffix('.json')}")
     return 0
 

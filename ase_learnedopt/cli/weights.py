@@ -26,8 +26,18 @@ def _list_weights(_arguments: argparse.Namespace) -> int:
         print("No weights are shipped with this version: use --weights none, the classical policy.")
     for name in names:
         card = read_card(name)
-        print(f"{name:20s} {card['architecture']}  sha256 {card['sha256'][:12]}  {card['result']}")
+        print(
+            f"{name:20s} {card['architecture']:14s} sha256 {card['sha256'][:12]}  trained on {_in_short(card['tasks'])}"
+        )
     return 0
+
+
+def _in_short(tasks: Any, most: int = 4) -> str:
+    """Returns the first tasks of a card and how many more there are."""
+    if not isinstance(tasks, list):
+        return str(tasks)
+    more = f" and {len(tasks) - most} more" if len(tasks) > most else ""
+    return ", ".join(task.split(",")[0] for task in tasks[:most]) + more or "nothing"
 
 
 def _show_weights(arguments: argparse.Namespace) -> int:

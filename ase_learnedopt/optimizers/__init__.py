@@ -10,6 +10,7 @@ from .gradient_descent import gradient_descent
 from .lbfgs import lbfgs
 from .learn2hop import learn2hop
 from .learned_hop import learned_hop
+from .learned_relax import learned_relax
 from .momentum import momentum
 from .random_restart import random_restart
 from .two_phase import two_phase
@@ -27,6 +28,7 @@ OPTIMIZERS = {
         basin_hopping,
         learn2hop,
         learned_hop,
+        learned_relax,
     )
 }
 

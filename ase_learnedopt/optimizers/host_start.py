@@ -1,7 +1,7 @@
 """The states that searches begin with, in NumPy: one structure pays more for compiling `init` than for all its steps.
 
-Layer 1. They are what `learned_hop(params, config).init` and `learn2hop(params, config).init` return in float64, to
-rounding, and tests hold them together: who changes one changes both.
+Layer 1. They are what `init` of `learned_hop`, `learn2hop` and `learned_relax` returns in float64, to rounding, and
+tests hold them together: who changes one changes both.
 """
 
 from typing import Any
@@ -16,6 +16,7 @@ from .host_random import split, to_normal, uniforms
 from .learn2hop import INVERSE_CURVATURE, Learn2HopState, rotation_rows
 from .learn2hop_features import MOMENTUM_DECAYS, SQUARE_DECAYS, Draws, Moments
 from .learn2hop_network import Learn2HopConfig
+from .learned_relax import LearnedRelaxConfig, LearnedRelaxState, first_scale, memory
 from .policy import HOP_FEATURES
 from .portfolio import (
     ARMS,
@@ -81,6 +82,15 @@ def start_learn2hop(params: dict, config: Learn2HopConfig, key, system: System, 
         "frame": np.array(rotation_rows(to_normal(uniforms(key_frame, 4)))) if turns else np.eye(3),
     }
     return Learn2HopState(**state)
+
+
+def start_learned_relax(params: dict, config: LearnedRelaxConfig, key, system: System, budget) -> LearnedRelaxState:
+    """Returns the first state of a relaxation, all of it NumPy arrays."""
+    del budget
+    n = system.positions.shape[0]
+    metric: Any = np.eye(3 * n) if n <= config.modelled else None
+    relax = start_relaxation(system.positions, float(first_scale(params, config, system)), memory(config, n))
+    return LearnedRelaxState(**start_fields(key, system), relax=relax, metric=metric)
 
 
 def start_fields(key, system: System) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from .learn2hop import learn2hop
 from .learn2hop_features import SCALARS, VECTORS
 from .learn2hop_network import Learn2HopConfig, basin_hops, descent, param_shapes, random, silent
 from .learned_hop import learned_hop
+from .learned_relax import RELAX_FEATURES, LearnedRelaxConfig, learned_relax, relax_shapes, untrained_relaxation
 from .networks import head_shapes
 
 
@@ -64,6 +65,14 @@ LEARNED = {
         {"scalars": SCALARS, "vectors": VECTORS},
         {"warm": descent, "hops": basin_hops, "random": random},
         silent,
+    ),
+    "learned_relax": Learned(
+        learned_relax,
+        LearnedRelaxConfig,
+        lambda _: relax_shapes(),
+        RELAX_FEATURES,
+        {"warm": lambda *_: untrained_relaxation()},
+        lambda _: untrained_relaxation(),
     ),
 }
 """By the name it has in configs and, as `architecture`, on cards."""

@@ -1,29 +1,45 @@
 """A model of the inverse Hessian from geometry alone, for `relax_step`: springs between all pairs. Layer 1.
 
 Stiffness falls exponentially with distance over contact distance, after Lindh et al., Chem. Phys. Lett. 241, 423 (1995)
-and, as a preconditioner, Packwood et al., J. Chem. Phys. 144, 164109 (2016). The absolute stiffness is left to the
-relaxation, which learns it from the first step. It costs a dense inverse: refresh it every few steps of a small system.
+and, as a preconditioner, Packwood et al., J. Chem. Phys. 144, 164109 (2016). Its constants, and how far the
+surroundings of a bond change it, are parameters. The absolute stiffness is left to the relaxation, which learns it from
+the first step. It costs a dense inverse: refresh it every few steps of a small system.
 """
 
 import jax.numpy as jnp
+import numpy as np
 
 from ..geometry import has_element, minimum_image
 from ..types import System
+from .environment import smooth_count
 
-DECAY = 5.0
-"""Of the stiffness, per contact distance."""
-TRANSVERSE = 0.1
-"""Stiffness across a bond over that along it; stands for bond angles."""
-GROUND = 0.02
-"""Stiffness of the spring from each row to its place, in that of a bond: keeps translations and rotations finite."""
+CONSTANTS = {
+    "decay": 5.0,  # of the stiffness, per contact distance
+    "transverse": 0.1,  # stiffness across a bond over that along it; stands for bond angles
+    "ground": 0.02,  # of the spring from each row to its place, in that of a bond: keeps translations finite
+    "inverse curvature": 0.014,  # of a bond at contact, length scales squared per energy scale: 1/72 for Lennard-Jones
+}
+"""What an untrained model begins with."""
+BOND_FEATURES = ("nearness", "coordination", "difference of coordinations", "unlike elements")
+BOND_OUTPUTS = ("log stiffness", "log transverse")
 LONE_ROW = 4.0
 """Stiffness of a row without an element, such as one of a cell filter: that of an atom in a close-packed metal."""
+STIFFEST = 5.0
+"""No pair is stiffer, in bonds at contact: atoms that overlap would be held too firmly."""
 
 
-def inverse_model_hessian(positions, system: System):
+def untrained_springs() -> dict:
+    """Returns the parameters of a model that knows nothing of surroundings."""
+    logs = np.log(list(CONSTANTS.values())).astype(np.float32)
+    return {"logs": logs, "bond": np.zeros((len(BOND_FEATURES), len(BOND_OUTPUTS)), np.float32)}
+
+
+def inverse_model_hessian(springs, positions, system: System):
     """Returns the metric `[3 * n_atoms, 3 * n_atoms]`, in units of the inverse stiffness of a bond at contact.
 
     Args:
+      springs: `logs` `[4]` of the constants, in the order of `CONSTANTS`; `bond` `[4, 2]`, what each feature of a bond
+        adds to each of its outputs.
       positions: `[n_atoms, 3]` Angstrom.
       system: says what the rows are; its own positions are not used.
     """
@@ -34,15 +50,32 @@ def inverse_model_hessian(positions, system: System):
     displacements = minimum_image(positions[None] - positions[:, None], system.cell, system.pbc)
     distances = jnp.sqrt(jnp.maximum(jnp.sum(displacements**2, axis=-1), 1e-12))
     ratios = jnp.where(pairs, distances / (system.radii[:, None] + system.radii[None, :]), jnp.inf)
-    stiffness = jnp.where(pairs, jnp.minimum(jnp.exp(-DECAY * (ratios / _typical(ratios) - 1.0)), 5.0), 0.0)
+    ratios = jnp.where(pairs, ratios / _typical(ratios), 9.0)
+    decay, transverse, ground, _ = jnp.exp(springs["logs"].astype(dtype))
+    change = _bond_features(ratios, pairs, system) @ springs["bond"].astype(dtype)
+    stiffness = jnp.minimum(jnp.exp(decay * (1.0 - ratios) + change[:, :, 0]), STIFFEST)
+    stiffness = jnp.where(pairs, stiffness, 0.0)
     units = displacements / distances[:, :, None]
-    projectors = units[:, :, :, None] * units[:, :, None, :] + TRANSVERSE * jnp.eye(3, dtype=dtype)[None, None]
-    springs = stiffness[:, :, None, None] * projectors
-    own = jnp.sum(springs, axis=1) + jnp.where(atoms, GROUND, LONE_ROW)[:, None, None] * jnp.eye(3, dtype=dtype)[None]
-    blocks = eye[:, :, None, None] * own[:, None] - springs
+    across = transverse * jnp.exp(change[:, :, 1])
+    identity = jnp.eye(3, dtype=dtype)
+    projectors = units[:, :, :, None] * units[:, :, None, :] + across[:, :, None, None] * identity[None, None]
+    springs_of_pairs = stiffness[:, :, None, None] * projectors
+    own = jnp.sum(springs_of_pairs, axis=1) + jnp.where(atoms, ground, LONE_ROW)[:, None, None] * identity[None]
+    blocks = eye[:, :, None, None] * own[:, None] - springs_of_pairs
     both_move = system.movable[:, None] & system.movable[None, :]
-    blocks = jnp.where(both_move[:, :, None, None], blocks, eye[:, :, None, None] * jnp.eye(3, dtype=dtype)[None, None])
+    blocks = jnp.where(both_move[:, :, None, None], blocks, eye[:, :, None, None] * identity[None, None])
     return jnp.linalg.inv(blocks.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n))
+
+
+def _bond_features(ratios, pairs, system: System):
+    """Returns what the parameters of a bond are changed by, `[n_atoms, n_atoms, len(BOND_FEATURES)]`."""
+    dtype = ratios.dtype
+    coordination = jnp.sum(jnp.where(pairs, smooth_count(ratios, 1.1, 0.4), 0.0), axis=1) / 8.0
+    both = 0.5 * (coordination[:, None] + coordination[None, :])
+    unlike = system.species[:, None] != system.species[None, :]
+    nearness = jnp.exp(-4.0 * (ratios - 1.0)) - 0.5
+    difference = jnp.abs(coordination[:, None] - coordination[None, :])
+    return jnp.stack([nearness, both - 1.0, difference, unlike.astype(dtype)], axis=-1)
 
 
 def _typical(ratios):

@@ -3,9 +3,9 @@
 Layer 1. Two-loop recursion after Nocedal, Math. Comp. 35, 773 (1980); the initial inverse curvature is
 s.y / y.y of the newest pair (Shanno & Phua, Math. Program. 14, 149, 1978), times a metric where one is given
 (Packwood et al., J. Chem. Phys. 144, 164109, 2016; `model_hessian` builds one). There is no line search that must be
-paid for: a step that raises the energy is replaced by one of at most half its length from the last good point, in the
-direction that the curvature just seen suggests; any other step is taken as it is. Near the rounding error of the
-energy the slopes decide (Hager & Zhang, SIAM J. Optim. 16, 170, 2005).
+paid for: a step that raises the energy is replaced by one of at most half its length, as a rule, from the last good
+point, in the direction that the curvature just seen suggests; any other step is taken as it is. Near the rounding error
+of the energy the slopes decide (Hager & Zhang, SIAM J. Optim. 16, 170, 2005).
 """
 
 from typing import NamedTuple
@@ -50,7 +50,9 @@ def relax_init(positions, inverse_curvature, memory: int) -> RelaxState:
     )
 
 
-def relax_step(state: RelaxState, positions, value, gradient, maxstep, multiplier=1.0, metric=None, unrolled=True):
+def relax_step(
+    state: RelaxState, positions, value, gradient, maxstep, multiplier=1.0, metric=None, unrolled=True, retreat=0.5
+):
     """Absorbs one evaluation at `positions` and proposes the next point.
 
     Args:
@@ -61,6 +63,7 @@ def relax_step(state: RelaxState, positions, value, gradient, maxstep, multiplie
       metric: `[3 * n_atoms, 3 * n_atoms]` a symmetric positive matrix that the inverse Hessian is about proportional
         to, in place of the identity; may change from step to step.
       unrolled: whether the recursion is written out where the memory is short, or always a loop.
+      retreat: `[]` longest move after a step that raised the energy, in the length of that step.
 
     Returns:
       The new state and the next point `[n_atoms, 3]`.
@@ -81,7 +84,7 @@ def relax_step(state: RelaxState, positions, value, gradient, maxstep, multiplie
         n_steps=state.n_steps + 1,
     )
     move = multiplier * _downhill(state, metric, unrolled)
-    cap = jnp.where(accept, maxstep, jnp.minimum(maxstep, 0.5 * _longest(step)))
+    cap = jnp.where(accept, maxstep, jnp.minimum(maxstep, retreat * _longest(step)))
     return state, state.positions + _with_length_between(_shortest(maxstep, move.dtype), cap, move)
 
 

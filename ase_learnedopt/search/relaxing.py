@@ -7,7 +7,7 @@ import numpy as np
 from ase import Atoms
 from ase.io import write
 
-from ..adapter import LearnedHop
+from ..adapter import LearnedRelax
 from .calculators import check_calculator, make_calculator, parse_keywords
 from .inputs import read_structure
 
@@ -68,7 +68,7 @@ def relax_file(
         from ase.filters import FrechetCellFilter
 
         movable = FrechetCellFilter(atoms)
-    opt = LearnedHop(movable, logfile=logfile, max_hops=0, patience=None, maxstep=maxstep)
+    opt = LearnedRelax(movable, logfile=logfile, maxstep=maxstep)
     converged = opt.run(fmax=fmax, steps=evaluations - 1)
     largest = float(np.linalg.norm(movable.get_forces(), axis=1).max())
     energy = float(atoms.get_potential_energy())

@@ -1,9 +1,9 @@
-"""Relaxes a rattled copper cluster, as any ASE optimizer would: no hops, one evaluation a step."""
+"""Relaxes a rattled copper cluster, as any ASE optimizer would: one evaluation a step."""
 
 from ase.calculators.emt import EMT
 from ase.cluster import Octahedron
 
-from ase_learnedopt import LearnedHop
+from ase_learnedopt import LearnedRelax
 
 
 def main(n_steps=200):
@@ -11,7 +11,7 @@ def main(n_steps=200):
     atoms = Octahedron("Cu", 4, cutoff=1)
     atoms.rattle(0.2, seed=0)
     atoms.calc = EMT()
-    optimizer = LearnedHop(atoms, max_hops=0)
+    optimizer = LearnedRelax(atoms)
     optimizer.run(fmax=0.02, steps=n_steps)
     return optimizer
 

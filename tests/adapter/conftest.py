@@ -5,16 +5,17 @@ import pytest
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
-from ase_learnedopt.adapter import Learn2Hop, LearnedHop, LearnedOptimizer
+from ase_learnedopt.adapter import Learn2Hop, LearnedHop, LearnedOptimizer, LearnedRelax
 
 SCALES = {"length_scale": 1.12, "energy_scale": 1.0}
 KEYWORDS = {
-    "relax": (LearnedHop, {"max_hops": 0}),
+    "relax": (LearnedRelax, {}),
+    "no hops": (LearnedHop, {"max_hops": 0}),
     "search": (LearnedHop, {"seed": 1, "patience": 2, **SCALES}),
     "network": (Learn2Hop, {"seed": 1, "patience": 2, "weights": "learn2hop_lj", **SCALES}),
     "base": (LearnedOptimizer, {}),
 }
-"""Every way to use our classes: a local relaxation, a search, a network's search, the base class alone."""
+"""Every way to use our classes: a relaxation, one by the class that searches, a search, a network's, the base alone."""
 
 
 class CountingLJ(Calculator):

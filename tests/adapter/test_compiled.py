@@ -3,10 +3,11 @@
 import jax
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose
 
 from ase_learnedopt.adapter import LearnedHop, compiled
-from ase_learnedopt.adapter.relaxation import RelaxationConfig, relaxation, start_relaxation_alone
+from ase_learnedopt.optimizers.host_start import start_learned_relax
+from ase_learnedopt.optimizers.learned_relax import LearnedRelaxConfig, learned_relax, untrained_relaxation
 
 
 def test_options_that_xla_has_given_up_are_left_out():
@@ -20,13 +21,13 @@ def test_other_errors_of_the_compiler_are_told():
 
 
 @pytest.mark.usefixtures("dtype")
-@pytest.mark.parametrize("config", [RelaxationConfig(), RelaxationConfig(modelled=0, large=1)])
+@pytest.mark.parametrize("config", [LearnedRelaxConfig(), LearnedRelaxConfig(modelled=0, large=1)])
 def test_start_of_a_relaxation_is_its_init(cluster, config):
     opt = LearnedHop(cluster(), logfile=None)
     system, key = opt._stages._system(cluster().positions.ravel()), np.zeros(2, np.uint32)
-    expected = jax.jit(relaxation({}, config).init)(key, system)
-    found = start_relaxation_alone({}, config, key, system, np.inf)
+    expected = jax.jit(learned_relax(untrained_relaxation(), config).init)(key, system)
+    found = start_learned_relax(untrained_relaxation(), config, key, system, np.inf)
     assert jax.tree.structure(found) == jax.tree.structure(expected)
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         assert a.dtype == b.dtype
-        assert_array_equal(a, b)
+        assert_allclose(a, b, rtol=1e-15)

@@ -57,9 +57,16 @@ def _once(work: Work, name: str, pair: Pair, split: int, n_steps: int) -> dict[s
         if work.stop is not None and work.stop.signal is not None:
             raise KeyboardInterrupt
         measured = {key: np.asarray(value, float) for key, value in measure(pair, split, n_steps).items()}
-        found = {key: np.where(np.isfinite(value), value, None).tolist() for key, value in measured.items()}
+        found = {key: _without_nan(value) for key, value in measured.items()}
         kept.add({("curves",): found})
     return {key: np.array(value, float) for key, value in found.items()}  # None is NaN
+
+
+def _without_nan(values: np.ndarray) -> Any:
+    """Returns values as JSON can hold them: None in place of what is not finite."""
+    found = values.astype(object)
+    found[~np.isfinite(values)] = None
+    return found.tolist()
 
 
 def measure(pair: Pair, seed: int, n_steps: int) -> dict[str, Any]:
