@@ -45,7 +45,7 @@ class LearnedRelax(LearnedOptimizer):
         trajectory: Any = None,
         append_trajectory: bool = False,
         *,
-        weights: str | Path | None = None,
+        weights: str | Path | None = "learned_relax",
         config: LearnedRelaxConfig | None = None,
         walltime: float | None = None,
         length_scale: float | None = None,

@@ -39,6 +39,7 @@ def _add_comparison(experiments: Any, name: str, summary: str) -> None:
     add("--out", required=True, metavar="FOLDER", help="where records and page go; what is there is not run again")
     add("--seeds", type=positive_int, metavar="N", help="starts of every problem (default: those of the experiment)")
     add("--workers", type=positive_int, default=1, metavar="N", help="processes (default 1)")
+    add("--docs", metavar="FOLDER", help="put page and plots into this folder of the documentation too")
     add("--quiet", action="store_true", help="no progress")
 
 
@@ -70,8 +71,9 @@ def _compare(arguments: argparse.Namespace) -> int:
     from ..reproduce.equal_cost import run_experiment
 
     page = run_experiment(
-        arguments.experiment, arguments.out, seeds=arguments.seeds, workers=arguments.workers, quiet=arguments.quiet
-    )
+        arguments.experiment, arguments.out, seeds=arguments.seeds, workers=arguments.workers, quiet=arguments.quiet,
+        docs=arguments.docs,
+    )  # fmt: skip
     print(f"written {page}")
     return 0
 

@@ -126,7 +126,7 @@ class _Learner:
         found = [self._judge(k, self.mean(training)) for k in range(n_batches)]
         result = {
             name: {
-                how: np.concatenate([part[name][how] for part in found], axis=1).mean(axis=1).round(1).tolist()
+                how: _rounded(np.concatenate([part[name][how] for part in found], axis=1).mean(axis=1))
                 for how in ("untrained", "trained")
             }
             for name in found[0]
@@ -189,6 +189,10 @@ class _Learner:
 
     def _key_of(self, purpose: int, number: int):
         return jax.random.fold_in(jax.random.fold_in(self._key, purpose), number)
+
+
+def _rounded(values: np.ndarray) -> list[float]:
+    return [round(float(value), 1) for value in values]
 
 
 def _adam(rate: float) -> Any:

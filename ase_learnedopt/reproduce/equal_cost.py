@@ -1,6 +1,7 @@
 """Runs an experiment: every method from the same starts with the same evaluations; table and plots. Layer 4."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +23,18 @@ from .experiments import EXPERIMENTS, FIRST_SEED, Experiment
 RIVAL = "basin_hopping"
 """Whose energy at the end the evaluations to reach it are compared by."""
 N_RESAMPLES = 2_000
+PAGES, PLOTS = "learn2hop", "_static/learn2hop"
+"""Where pages and plots lie in the documentation."""
 
 
 def run_experiment(
-    name: str, out: str | Path, *, seeds: int | None = None, workers: int = 1, quiet: bool = False
+    name: str,
+    out: str | Path,
+    *,
+    seeds: int | None = None,
+    workers: int = 1,
+    quiet: bool = False,
+    docs: str | Path | None = None,
 ) -> Path:
     """Runs what has no record in the folder yet, and writes the page with its plots.
 
@@ -35,6 +44,7 @@ def run_experiment(
       seeds: starts of every problem; None: as many as the experiment has.
       workers: processes.
       quiet: whether to show no progress.
+      docs: folder of the documentation, where page and plots are put too.
 
     Returns:
       The page.
@@ -51,26 +61,33 @@ def run_experiment(
         for method, weights in [*ours, *((method, None) for method in experiment.methods)]:
             job = Job(problem, method, experiment.evaluations, weights, width=len(chosen) if workers == 1 else 75)
             show(job, chosen, out, run_benchmark(job, chosen, out, workers=workers), quiet=quiet)
-    return write_page(experiment, out)
+    blocks, plots = make_page(experiment, collect(out))
+    if docs is not None:
+        _write(Path(docs) / PAGES / f"{name}.md", Path(docs) / PLOTS, experiment.title, blocks, plots)
+    return _write(Path(out) / "report.md", Path(out) / "plots", experiment.title, blocks, plots)
 
 
-def write_page(experiment: Experiment, out: str | Path) -> Path:
-    """Writes `report.md` and `plots/*.svg` from the records of a folder; returns the page."""
+def make_page(experiment: Experiment, results: Results) -> tuple[list[Block], dict[str, str]]:
+    """Returns the blocks of the page, and its plots by file name."""
     from matplotlib import rc_context
 
-    out, results = Path(out), collect(out)
     blocks: list[Block] = []
+    plots: dict[str, str] = {}
     with rc_context(SETTINGS):
         for problem in results.problems:
             seen = "trained on" if is_trained_on(problem, experiment.weights) else "never trained on"
             table = energy_table(results, problem, experiment.marks, per_atom=experiment.per_atom)
             blocks += [Heading(f"{problem} ({seen})"), table]
             file = f"{problem}_mean_energy.svg"
-            write_text(out / "plots" / file, plot_energy(results, problem))
+            plots[file] = plot_energy(results, problem)
             blocks.append(Figure(file, f"Mean best energy on {problem}"))
-    page = out / "report.md"
-    write_text(page, markdown_page(experiment.title, blocks, "plots"))
-    return page
+    return blocks, plots
+
+
+def _write(page: Path, folder: Path, title: str, blocks: Sequence[Block], plots: Mapping[str, str]) -> Path:
+    for file, svg in plots.items():
+        write_text(folder / file, svg)
+    return write_text(page, markdown_page(title, blocks, os.path.relpath(folder, page.parent)))
 
 
 def is_trained_on(problem: str, weights: Sequence[str]) -> bool:
@@ -123,7 +140,7 @@ def plot_energy(results: Results, problem: str) -> str:
         "evaluations of energy and forces",
         f"above {name} ({energy_unit(problem)})",
     )
-    grid = np.geomspace(last / 100, last, 161)
+    grid = np.geomspace(last / 100, last, 81)
     axes.set_xlim(grid[0], last)
     axes.set_yscale("log")
     ends = []

@@ -64,7 +64,10 @@ def test_an_experiment_runs_and_goes_on(tmp_path, monkeypatch, capsys):
     assert "| learn2hop | " in text and "at 200" in text
     assert (tmp_path / "plots" / "lj7_mean_energy.svg").read_text().startswith("<svg")
     assert "3 run now" in capsys.readouterr().out
-    assert run_experiment("clusters", tmp_path, seeds=3).read_text() == text
+    assert run_experiment("clusters", tmp_path, seeds=3, docs=tmp_path / "docs").read_text() == text
+    found = (tmp_path / "docs" / "learn2hop" / "clusters.md").read_text()
+    assert found == text.replace("(plots/", "(../_static/learn2hop/")
+    assert (tmp_path / "docs" / "_static" / "learn2hop" / "lj7_mean_energy.svg").exists()
     assert "0 run now" in capsys.readouterr().out
 
 
