@@ -1,6 +1,6 @@
 """Counts force evaluations of everyday relaxations: `LearnedRelax` beside ASE's own optimizers.
 
-    python benchmarks/relaxations.py [--seeds 0 1 2] [--held-out]
+    python benchmarks/relaxations.py [--seeds 0 1 2] [--held-out] [--weights PATH]
 
 prints two Markdown tables, down to fmax 0.05 and 0.005 eV/Angstrom. A figure is the mean over the seeds of calls of
 `calculate`; a run that does not end within 1,000 calls, fails, or tears its cluster apart counts as 1,000. Rows with
@@ -45,13 +45,6 @@ class OutOfCallsError(Exception):
     """Says that a run has used up its calls."""
 
 
-class Unlearned(LearnedRelax):
-    """Is `LearnedRelax` before training."""
-
-    def __init__(self, target, **kwargs):
-        super().__init__(target, weights=None, **kwargs)
-
-
 class Preconditioned(PreconLBFGS):
     """Is ASE's `PreconLBFGS` with what its `run` sets, which `irun` does not; `precon` as it chooses itself."""
 
@@ -74,12 +67,11 @@ class PreconditionedAlways(Preconditioned):
     options: ClassVar[dict] = {"precon": "Exp", "maxstep": 0.2}
 
 
-OURS = {"LearnedRelax": LearnedRelax, "untrained": Unlearned}
 RIVALS = {c.__name__: c for c in (BFGSLineSearch, BFGS, LBFGS, FIRE2)} | {
     "PreconLBFGS": Preconditioned,
     "PreconLBFGS(precon='Exp', maxstep=0.2)": PreconditionedAlways,
 }
-OPTIMIZERS = OURS | RIVALS
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"LearnedRelax": LearnedRelax} | RIVALS
 
 
 def rattle(atoms: Atoms, seed: int, sigma: float) -> Atoms:
@@ -176,7 +168,7 @@ HELD_OUT = {
 }
 
 
-def evaluations(task: Task, optimizer: type[Optimizer], seed: int) -> list[int]:
+def evaluations(task: Task, optimizer: Callable[..., Optimizer], seed: int) -> list[int]:
     """Returns the calls needed to reach each of `TOLERANCES`, `LIMIT` where it was not reached."""
     atoms = task.build(seed)
     atoms.calc = task.calculator()
@@ -190,7 +182,7 @@ def evaluations(task: Task, optimizer: type[Optimizer], seed: int) -> list[int]:
             needed = [min(n, len(calls)) if fmax < t else n for n, t in zip(needed, TOLERANCES, strict=True)]
     except Exception as error:  # noqa: BLE001  whatever ends a rival's run, the run has failed
         if not isinstance(error, OutOfCallsError):
-            print(f"{optimizer.__name__}: {type(error).__name__}: {error}", file=sys.stderr)
+            print(f"{optimizer}: {type(error).__name__}: {error}", file=sys.stderr)
     return [LIMIT] * len(needed) if task.bond and _is_torn(atoms, task.bond) else needed
 
 
@@ -253,7 +245,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--held-out", action="store_true", help="other elements, sizes and molecules")
+    parser.add_argument("--weights", metavar="PATH", help="of LearnedRelax, for one more column")
     arguments = parser.parse_args()
+    if arguments.weights:
+        OPTIMIZERS["LearnedRelax, trained"] = partial(LearnedRelax, weights=arguments.weights)
     warnings.simplefilter("ignore")
     tasks: dict[str, Task] = HELD_OUT if arguments.held_out else TASKS
     try:

@@ -11,8 +11,8 @@ from .optimizer import LearnedOptimizer
 class LearnedRelax(LearnedOptimizer):
     """Relaxes to the nearest local minimum, in place of `BFGS`, `LBFGS` or `FIRE`.
 
-    Limited-memory BFGS with a learned model of the Hessian and learned steps; one evaluation of energy and forces a
-    step, no line search. Constraints, cell filters, bands and dimers as with ASE's own optimizers.
+    Limited-memory BFGS with a model of the Hessian and steps that can be learned; one evaluation of energy and forces
+    a step, no line search. Constraints, cell filters, bands and dimers as with ASE's own optimizers.
 
     Args:
       atoms: anything that ASE's optimizers take.
@@ -20,7 +20,7 @@ class LearnedRelax(LearnedOptimizer):
       logfile: file, name, '-' for standard output or None.
       trajectory: name or open Trajectory.
       append_trajectory: whether to append to an existing trajectory.
-      weights: name of shipped weights, path of a weights file, or None for the untrained, classical relaxation.
+      weights: path of a weights file, or None for springs and steps as they are before training.
       config: constants in place of those that come with the weights, but for `maxstep`.
       walltime: seconds that one run may take.
       length_scale: Angstrom, typical bond length; from the elements if None.
@@ -45,7 +45,7 @@ class LearnedRelax(LearnedOptimizer):
         trajectory: Any = None,
         append_trajectory: bool = False,
         *,
-        weights: str | Path | None = "learned_relax",
+        weights: str | Path | None = None,
         config: LearnedRelaxConfig | None = None,
         walltime: float | None = None,
         length_scale: float | None = None,

@@ -59,7 +59,7 @@ class LearnedOptimizer(TwoStageRun):
       ase.optimize.optimize.RestartError: the restart file cannot be continued from.
     """
 
-    _relax_weights: str = "learned_relax"
+    _relax_weights: str = "none"
     _relax_config: Any = None  # None: that of the weights
 
     def __init__(

@@ -15,8 +15,7 @@ class TrainedOptimizer(LearnedOptimizer):
 
     Args:
       atoms: Atoms, or a filter around them; with `max_hops=0` anything that ASE's optimizers take.
-      weights: name of shipped weights, path of a weights file, or None for the untrained, classical policy, with an
-        untrained relaxation at the end.
+      weights: name of shipped weights, path of a weights file, or None for the untrained, classical policy.
       config: constants in place of those that come with the weights.
       **kwargs: see `LearnedOptimizer`.
 
@@ -42,8 +41,6 @@ class TrainedOptimizer(LearnedOptimizer):
         **kwargs,
     ):
         self.weights = "none" if weights is None else str(weights)
-        if weights is None:
-            self._relax_weights = "none"
         self._params, self._config = load_policy(self.architecture, self.weights, config)
         super().__init__(atoms, restart, logfile, trajectory, append_trajectory, **kwargs)
 

@@ -16,16 +16,17 @@ from ase.build import bulk
 from ase.calculators.calculator import Calculator, all_changes
 from ase.optimize import BFGS, FIRE, LBFGS
 
-from ..adapter import LearnedHop
+from ..adapter import Learn2Hop, LearnedHop, LearnedRelax
 
 METHODS: dict[str, Callable[[Atoms], Any]] = {
-    "LearnedHop(max_hops=0)": lambda atoms: LearnedHop(atoms, logfile=os.devnull, max_hops=0, seed=0),
+    "LearnedRelax": lambda atoms: LearnedRelax(atoms, logfile=os.devnull),
     "LearnedHop": lambda atoms: LearnedHop(atoms, logfile=os.devnull, seed=0),
+    "Learn2Hop": lambda atoms: Learn2Hop(atoms, logfile=os.devnull, seed=0),
     "FIRE": lambda atoms: FIRE(atoms, logfile=os.devnull),
     "BFGS": lambda atoms: BFGS(atoms, logfile=os.devnull),
     "LBFGS": lambda atoms: LBFGS(atoms, logfile=os.devnull),
 }
-OURS = ("LearnedHop(max_hops=0)", "LearnedHop")
+OURS = ("LearnedRelax", "LearnedHop", "Learn2Hop")
 MAX_ATOMS = {"BFGS": 2000}
 """BFGS diagonalises a dense matrix in every step: at 5,000 atoms of 1.8 GB."""
 N_WARMUP = 10
