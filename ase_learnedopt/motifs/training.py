@@ -70,6 +70,7 @@ def train_motif_classifier(
         at_once=12,
         settings=settings,
         test=(test_x, test.labels),
+        scaling="none",  # done above, and the training below has to see the same numbers
         show=lambda trial: say(str(trial)),
     )
     sweep.to_json(out.with_name(out.name + "_sweep.json"))

@@ -90,7 +90,8 @@ def start_learned_relax(params: dict, config: LearnedRelaxConfig, key, system: S
     n = system.positions.shape[0]
     metric: Any = np.eye(3 * n) if n <= config.modelled else None
     relax = start_relaxation(system.positions, float(first_scale(params, config, system)), memory(config, n))
-    return LearnedRelaxState(**start_fields(key, system), relax=relax, metric=metric)
+    arrived: Any = np.zeros((), bool)
+    return LearnedRelaxState(**start_fields(key, system), arrived=arrived, relax=relax, metric=metric)
 
 
 def start_fields(key, system: System) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..types import Optimizer, System
 from .base import common_fields, compose, record
+from .local import TOLERANCE, report
 from .model_hessian import BOND_FEATURES, BOND_OUTPUTS, CONSTANTS, inverse_model_hessian, untrained_springs
 from .relax import RelaxState, relax_init, relax_step
 
@@ -59,6 +60,7 @@ class LearnedRelaxState(NamedTuple):
     event: jax.Array
     pending: jax.Array
     key: jax.Array
+    arrived: jax.Array  # [] bool, the minimum has been reported
     relax: RelaxState
     metric: jax.Array | None  # [3 * n_atoms, 3 * n_atoms] the model of the inverse Hessian
 
@@ -73,7 +75,8 @@ def learned_relax(params: dict | None = None, config: LearnedRelaxConfig | None 
         n, dtype = system.positions.shape[0], system.positions.dtype
         metric = jnp.eye(3 * n, dtype=dtype) if n <= config.modelled else None
         relax = relax_init(system.positions, first_scale(params, config, system), memory(config, n))
-        return LearnedRelaxState(**common_fields(key, system), relax=relax, metric=metric)
+        arrived = jnp.zeros((), bool)
+        return LearnedRelaxState(**common_fields(key, system), arrived=arrived, relax=relax, metric=metric)
 
     def advance(state, energy, forces):
         gradient = jnp.where(state.system.movable[:, None], -forces, 0.0)
@@ -84,7 +87,8 @@ def learned_relax(params: dict | None = None, config: LearnedRelaxConfig | None 
                 due, inverse_model_hessian, lambda *_: metric, params["springs"], state.positions, state.system
             )
         relax, proposal = controlled_step(params, config, state, energy, gradient, metric)
-        return state._replace(**{**record(state, energy), "positions": proposal, "relax": relax, "metric": metric})
+        seen = {**record(state, energy), **report(state, gradient, TOLERANCE)}
+        return state._replace(**seen, positions=proposal, relax=relax, metric=metric)
 
     return compose(init, advance)
 

@@ -62,7 +62,7 @@ def test_training_in_small(monkeypatch, tmp_path):
 
     monkeypatch.setattr(module, "atom_examples", examples)
     monkeypatch.setattr(module, "BETAS", (0.3, 1.0))
-    path = train_motif_classifier(tmp_path / "toy", most=60, steps=100, sweep_steps=50)
+    path = train_motif_classifier(tmp_path / "toy", most=60, steps=400, sweep_steps=400)
     assert atom_motif_probabilities(structure.atoms, path)[:, LABELS.index("bcc")].min() > 0.5
     assert read_card(path)["config"]["labels"] == list(LABELS)
     assert "beta" in (tmp_path / "toy_sweep.md").read_text()
