@@ -11,7 +11,8 @@ class Learn2Hop(TrainedOptimizer):
     """Searches by what a small network says of every atom at every step, then relaxes the best structure to `fmax`.
 
     After Merchant, Metz, Schoenholz & Cubuk, ICML 2021, arXiv:2107.09661. A hop is what the log counts as one: the
-    structure has left a local minimum that it had entered. Give `steps`: the network paces itself by the budget.
+    structure is kicked or sent back far, or has left a local minimum that it had entered. Give `steps`: the network
+    paces itself by the budget.
 
     Args:
       atoms: Atoms, or a filter around them; with `max_hops=0` anything that ASE's optimizers take.

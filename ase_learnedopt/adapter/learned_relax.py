@@ -30,6 +30,7 @@ class LearnedRelax(LearnedOptimizer):
 
     Raises:
       ValueError: a keyword has an impossible value, or there are no such weights.
+      TypeError: a keyword of searches.
       ase.optimize.optimize.RestartError: the restart file cannot be continued from.
 
     Example:
@@ -53,6 +54,10 @@ class LearnedRelax(LearnedOptimizer):
         maxstep: float | None = None,
         **kwargs,
     ):
+        if searching := kwargs.keys() & {"max_hops", "patience", "target_energy"}:
+            raise TypeError(
+                f"LearnedRelax has no keyword {', '.join(sorted(searching))}: it never hops; use LearnedHop"
+            )
         self.weights = "none" if weights is None else str(weights)
         load_policy("learned_relax", self.weights, config)  # what cannot be used is told now
         self._relax_weights, self._relax_config = self.weights, config

@@ -111,12 +111,15 @@ def learn2hop(params: dict | None = None, config: Learn2HopConfig | None = None)
         move, press, kick, home = think(params, config, state.frame, *inputs)
         move = cap_rows(config.step * move + KICK * kick * normals, config.maxstep) * system.length_scale
         move = jnp.where(system.movable[:, None], move, 0.0)
-        event = jnp.where(low, jnp.where(state.arrived, STEP, MINIMUM), jnp.where(state.arrived, HOP, STEP))
+        proposed = home * back + move
+        far = jnp.max(jnp.sum(proposed**2, axis=-1)) ** 0.5 > LONGEST_PAIR * system.length_scale
+        leaps = far & (jnp.any(kick > 0.0) | jnp.any(home > 0.0))
+        event = jnp.where(low & ~state.arrived, MINIMUM, jnp.where(leaps | (state.arrived & ~low), HOP, STEP))
         return state._replace(
             **seen,
             newton=newton,
             press=press,
-            positions=state.positions + home * back + move,
+            positions=state.positions + proposed,
             event=event.astype(jnp.int32),
             moments=moments._replace(last_move=move / system.length_scale),
             last_energy=energy,

@@ -5,6 +5,8 @@ import pytest
 from ase import Atoms
 from ase.filters import Filter
 
+from ase_learnedopt.adapter import LearnedRelax
+
 BAD_VALUES = [
     {"seed": -1},
     {"seed": 1.5},
@@ -100,3 +102,8 @@ def test_calculator_that_fails(make, cluster):
 def test_unknown_weights(search, cluster):
     with pytest.raises(ValueError, match="nowhere"):
         search(cluster(), weights="nowhere")
+
+
+def test_a_relaxation_has_no_keywords_of_searches(cluster):
+    with pytest.raises(TypeError, match="no keyword max_hops: it never hops; use LearnedHop"):
+        LearnedRelax(cluster(), max_hops=3)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from ase.io import read
 
-from ase_learnedopt.adapter import LearnedHop, LearnedOptimizer
+from ase_learnedopt.adapter import Learn2Hop, LearnedHop, LearnedOptimizer
 from ase_learnedopt.adapter.compiled import Policy
 from ase_learnedopt.adapter.loop import reserve
 from ase_learnedopt.optimizers.basin_hopping import basin_hopping
@@ -155,3 +155,12 @@ def test_any_optimizer_of_the_table_searches(cluster):
 @pytest.mark.parametrize(("budget", "kept"), [(0, 0), (1, 0), (2, 1), (10, 5), (40, 20), (500, 25), (5000, 100)])
 def test_reserve(budget, kept):
     assert reserve(budget) == kept
+
+
+def test_hops_of_a_network_are_counted(cluster):
+    opt = Learn2Hop(cluster(), seed=1, logfile=None, length_scale=1.12, energy_scale=1.0)
+    opt.run(fmax=1e-3, steps=400)
+    assert 3 < opt.n_hops < 100
+    classical = Learn2Hop(cluster(), weights=None, seed=1, logfile=None, length_scale=1.12, energy_scale=1.0)
+    classical.run(fmax=1e-3, steps=200)
+    assert classical.n_hops == 0
