@@ -59,8 +59,7 @@ class LearnedRelax(LearnedOptimizer):
                 f"LearnedRelax has no keyword {', '.join(sorted(searching))}: it never hops; use LearnedHop"
             )
         self.weights = "none" if weights is None else str(weights)
-        load_policy("learned_relax", self.weights, config)  # what cannot be used is told now
-        self._relax_weights, self._relax_config = self.weights, config
+        self._relaxation = load_policy("learned_relax", self.weights, config)
         super().__init__(
             atoms, restart, logfile, trajectory, append_trajectory, max_hops=0, patience=None, walltime=walltime,
             length_scale=length_scale, energy_scale=energy_scale, maxstep=maxstep, **kwargs,

@@ -9,8 +9,7 @@ from ase.filters import UnitCellFilter
 from ase.optimize.optimize import RestartError
 
 from ..optimizers.host_start import start_learned_relax
-from ..optimizers.learned import load_policy
-from ..optimizers.learned_relax import learned_relax
+from ..optimizers.learned_relax import LearnedRelaxConfig, learned_relax, untrained_relaxation
 from . import checks
 from .compiled import Policy
 from .convert import describe, resolve_scales
@@ -29,7 +28,7 @@ class LearnedOptimizer(TwoStageRun):
     the search has ended by any of its limits. After `run` the atoms hold the lowest structure found. On Ctrl-C the
     atoms go to the lowest structure, `status` is set, the restart file written, and KeyboardInterrupt raised again.
 
-    Subclasses say what searches in `_search_policy`, and with which weights it relaxes in `_relax_weights`.
+    Subclasses say what searches in `_search_policy`, and the parameters and constants that relax in `_relaxation`.
 
     Args:
       atoms: Atoms, or a filter; with `max_hops=0` anything that ASE's optimizers take.
@@ -59,8 +58,7 @@ class LearnedOptimizer(TwoStageRun):
       ase.optimize.optimize.RestartError: the restart file cannot be continued from.
     """
 
-    _relax_weights: str = "none"
-    _relax_config: Any = None  # None: that of the weights
+    _relaxation: tuple[dict, LearnedRelaxConfig] = (untrained_relaxation(), LearnedRelaxConfig())
 
     def __init__(
         self,
@@ -97,7 +95,7 @@ class LearnedOptimizer(TwoStageRun):
 
     def _relax_policy(self) -> Policy:
         """Returns what relaxes the best structure, without hops."""
-        params, config = load_policy("learned_relax", self._relax_weights, self._relax_config)
+        params, config = self._relaxation
         return Policy(learned_relax, params, replace(config, maxstep=self.maxstep), start_learned_relax)
 
     @property

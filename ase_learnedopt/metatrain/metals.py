@@ -29,7 +29,7 @@ def emt_clusters(elements: Sequence[str], sizes: Sequence[int]) -> list[Task]:
     """
     systems = {(element, n): make_system([0] * n, emt_scales((element,))) for element in elements for n in sizes}
     return [
-        Task(f"emt-{element}{n}", _metal(element, None), partial(draw_start, system))
+        Task(f"emt-{element}{n}", _metal((element,), None), partial(draw_start, system))
         for (element, n), system in systems.items()
     ]
 
@@ -53,7 +53,7 @@ def emt_crystals(elements: Sequence[str], repeat: int = 2, vacancies: int = 1) -
         scales = emt_scales((element,))
         edge = repeat * np.sqrt(2.0) * scales.length_scale
         system = make_system([0] * (n - vacancies), scales, edge=float(edge))
-        potential = _metal(element, images_for(edge * np.eye(3), (True,) * 3, CUTOFF))
+        potential = _metal((element,), images_for(edge * np.eye(3), (True,) * 3, CUTOFF))
         sites = jnp.asarray(_fcc(repeat) * edge, system.positions.dtype)
         tasks.append(Task(f"emt-{element}{n}-{vacancies}", potential, partial(_with_vacancies, system, sites)))
     return tasks
@@ -101,7 +101,7 @@ def emt_slabs(
 
 @lru_cache(maxsize=64)
 def _metal(elements, images):
-    return emt((elements,) if isinstance(elements, str) else elements, images)
+    return emt(elements, images)  # one object for each: rollouts compile for a potential
 
 
 def _fcc(repeat: int) -> np.ndarray:

@@ -14,6 +14,7 @@ from ..optimizers.learned_relax import (
     learned_relax,
     untrained_relaxation,
 )
+from ..optimizers.local import rms_gradient
 from ..optimizers.model_hessian import inverse_model_hessian
 from ..types import PotentialFn, System
 from .tasks import Task, draw_batch
@@ -42,8 +43,7 @@ def relaxations(tasks: list[Task], n_starts: int, budget: int, key) -> list[Rela
         systems = draw_batch(task, jax.random.split(for_starts, n_starts))
         found.append(Relaxation(task.name, task.potential, systems))
         _, forces = jax.vmap(task.potential)(systems.positions, systems)
-        rms = jnp.sqrt(jnp.mean(jnp.sum(forces * forces, axis=2), axis=1))
-        if bool(jnp.any(rms * systems.length_scale / systems.energy_scale > FAR)):
+        if bool(jnp.any(jax.vmap(rms_gradient)(systems, forces) > FAR)):
             ends = _relaxed(task.potential, LearnedRelaxConfig(), budget, untrained_relaxation(), systems)
             noise = RATTLED * systems.length_scale[:, None, None] * jax.random.normal(for_rattle, ends.shape)
             near = ends + jnp.where(systems.movable[:, :, None], noise, 0.0)

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..types import Optimizer, System
 from .base import common_fields, compose, record
-from .local import TOLERANCE, report
+from .local import TOLERANCE, report, rms_gradient
 from .model_hessian import BOND_FEATURES, BOND_OUTPUTS, CONSTANTS, inverse_model_hessian, untrained_springs
 from .relax import RelaxState, relax_init, relax_step
 
@@ -122,14 +122,12 @@ def control_features(relax: RelaxState, system: System, positions, energy, gradi
     def bounded(value):
         return jnp.clip(jnp.where(first | ~jnp.isfinite(value), 0.0, value), -2.0, 2.0)
 
-    n_movable = jnp.maximum(jnp.sum(system.movable.astype(dtype)), 1.0)
     square, square_before = jnp.sum(gradient * gradient), jnp.sum(relax.gradient * relax.gradient)
-    rms = jnp.sqrt(square / n_movable) * system.length_scale / system.energy_scale
     cosine = jnp.sum(gradient * relax.gradient) / jnp.sqrt(square * square_before)
     return jnp.stack(
         [
             jnp.ones((), dtype),
-            jnp.clip(jnp.log(rms + 1e-6) / 5.0, -3.0, 3.0),
+            jnp.clip(jnp.log(rms_gradient(system, gradient) + 1e-6) / 5.0, -3.0, 3.0),
             bounded(after / size),
             bounded((energy - relax.value) / size + 0.5),  # zero where the slope had fallen evenly to zero
             bounded(cosine),
