@@ -42,7 +42,7 @@ def add_train(commands: Any) -> None:
         actions,
         "give-up",
         "teach LearnedHop when a relaxation is not worth ending",
-        "ase-learnedopt train give-up learned_hop --out mine",
+        "ase-learnedopt train give-up learned_hop_give_up --out mine",
     )
     give_up.add_argument(
         "config", help="name of a recipe, or a file of settings: its families, rollout and start count"

@@ -87,10 +87,24 @@ def success(trace: Trace, last_energy, goal: Goal, marks):
     return jnp.mean(1.0 - jnp.exp(-excess / WIDTH), axis=0)
 
 
+def over_evaluations(trace: Trace, last_energy, goal: Goal, marks):
+    """Returns the mean loss of the lowest energies over all evaluations of the budget.
+
+    It is 0 from the lowest known energy on, so that it falls with the time that a run needs to get there.
+    """
+    del last_energy
+    counts = trace.n_evaluations.astype(trace.best_energy.dtype)
+    ends = jnp.concatenate([counts[1:], jnp.broadcast_to(marks[-1], counts[:1].shape).astype(counts.dtype)])
+    spans = jnp.maximum(ends - counts, 0.0)
+    loss = _clip(_in_spreads(trace.best_energy, goal), LARGEST)
+    return jnp.sum(spans * loss, axis=0) / jnp.maximum(jnp.sum(spans, axis=0), 1.0)
+
+
 META_LOSSES: dict[str, Callable] = {
     "final": final,
     "minimum": minimum,
     "checkpoints": over_checkpoints,
+    "evaluations": over_evaluations,
     "success": success,
 }
 LARGEST = 5.0

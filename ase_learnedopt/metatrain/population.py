@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ..rollout import Trace, rollout
 from ..types import Optimizer, PotentialFn, System
@@ -196,12 +197,16 @@ def unroll(
 
 def _roll(build, job: Job, members, states, span: tuple[int, int]):
     """Returns the last states and the trace of all segments; what is left when all have ended is not run."""
-    traces = [Trace(states.n_evaluations[:, None], states.best_energy[:, None])]
-    until = jnp.int32(span[1])
-    for _ in range(n_segments(span[1] - span[0])):
+    traces = [gather(Trace(states.n_evaluations[:, None], states.best_energy[:, None]))]
+    until, n = jnp.int32(span[1]), n_segments(span[1] - span[0])
+    for _ in range(n):
         states, trace = advance(build, job.potential, members, states, job.target, until)
-        traces.append(trace)
-        left = jnp.where(trace.best_energy[:, -1] <= job.target, 0, until - trace.n_evaluations[:, -1])
-        if bool(jnp.mean(left) <= (1.0 - SPENT) * (span[1] - span[0])):
+        traces.append(gather(trace))
+        best, spent = traces[-1].best_energy[:, -1], traces[-1].n_evaluations[:, -1]
+        left = np.where(best <= np.asarray(job.target), 0, span[1] - spent)
+        if np.mean(left) <= (1.0 - SPENT) * (span[1] - span[0]):
             break
-    return states, jax.tree.map(lambda *leaves: jnp.concatenate(leaves, axis=1), *traces)
+    # As long as if no run had ended early, so that what judges is compiled once.
+    last = jax.tree.map(lambda leaf: np.repeat(leaf[:, -1:], SEGMENT, axis=1), traces[-1])
+    traces += [last] * (n + 1 - len(traces))
+    return states, jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=1), *traces)

@@ -35,7 +35,10 @@ def fresh_relaxation(config, system, positions):
 def step_relaxation(config, params, state, energy, forces) -> Step:
     """Takes one step."""
     system = state.system
-    deformation = state.deformation._replace(strength=state.deformation.strength * state.strength_factor)
+    deformation = state.deformation._replace(
+        strength=state.deformation.strength * state.strength_factor,
+        exponent=state.deformation.exponent * state.exponent_factor,
+    )
     added, slope = deformation_value_and_gradient(
         deformation, state.positions, has_element(system), system.length_scale, system.energy_scale
     )

@@ -33,6 +33,9 @@ class LearnedHopConfig:
     plain_shake: float = 0.2  # before any other
     neighborhood: int = 12  # atoms that a local shake moves together
     local_shake: float = 0.25  # in a local shake
+    wall: float = 0.35  # probability that a deformation is nearly a hard wall, with these factors
+    wall_exponent: float = 2.0
+    wall_strength: float = 1.3
     patience: float = 50.0  # hops without a new best of the run, then restart
     other_patience: float = 1000.0  # of what is not a cluster: its fresh starts are long ways up
     atom_temperature: float = 0.5  # in neighbours
@@ -58,6 +61,7 @@ class LearnedHopState(NamedTuple):
     deforming: jax.Array  # [] bool
     deformation: Deformation
     strength_factor: jax.Array  # [] on the deformation of this hop
+    exponent_factor: jax.Array  # [] likewise
     n_hops: jax.Array  # [] int32
     n_restarts: jax.Array  # [] int32
     current_positions: jax.Array  # [n_atoms, 3] the accepted minimum

@@ -44,6 +44,7 @@ def start_learned_hop(params: dict, config: LearnedHopConfig, key, system: Syste
         "deforming": np.asarray(deformation.strength > 0),
         "deformation": deformation,
         "strength_factor": _real(1.0),
+        "exponent_factor": _real(1.0),
         "n_hops": _whole(0),
         "n_restarts": _whole(0),
         "current_positions": system.positions,

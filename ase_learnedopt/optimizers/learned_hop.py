@@ -61,6 +61,7 @@ def _init(config, params, key, system, budget):
         deforming=jnp.zeros((), bool),
         deformation=Deformation(jnp.zeros((), dtype), jnp.full((), 4.0, dtype), jnp.eye(3, dtype=dtype)),
         strength_factor=jnp.ones((), dtype),
+        exponent_factor=jnp.ones((), dtype),
         n_hops=zero,
         n_restarts=zero,
         current_positions=system.positions,
@@ -87,7 +88,7 @@ def _hop(config, params, state, neighbors):
     n, dtype = state.positions.shape[0], state.positions.dtype
     exchanges, relocations = exchange_noise(n), relocation_noise(n)
     noise = uniforms(
-        key_noise, dtype, (), (len(MOVES),), (n,), (n, 3), *relocations, *exchanges, *PLAY_NOISE
+        key_noise, dtype, (), (len(MOVES),), (), (n,), (n, 3), *relocations, *exchanges, *PLAY_NOISE
     )  # fmt: skip
     for_accept, noise = noise[0], noise[1:]
     for_hop, for_play = noise[: -len(PLAY_NOISE)], noise[-len(PLAY_NOISE) :]
@@ -126,10 +127,10 @@ def _judge(config, params, state, noise):
 def _propose(config, params, state, noise, outputs, neighbors):
     """Returns the state after a hop from the accepted minimum."""
     system, positions = state.system, state.current_positions
-    for_move, for_center, for_shake = noise[:3]
-    for_relocation, for_exchange = noise[3:7], noise[7:]
+    for_move, for_wall, for_center, for_shake = noise[:4]
+    for_relocation, for_exchange = noise[4:8], noise[8:]
     surroundings = environment(positions, system, neighbors)
-    move = jnp.argmax(move_logits(system) + outputs[4:] + to_gumbel(for_move)).astype(jnp.int32)
+    move = jnp.argmax(move_logits(system) + outputs[-len(MOVES) :] + to_gumbel(for_move)).astype(jnp.int32)
     normals = to_normal(for_shake)
     deformed = (state.deformation.strength > 0) & is_cluster(system)
     steering = jnp.exp(outputs[2] + apply_head(params["shake"], surroundings.features)[:, 0])
@@ -137,11 +138,12 @@ def _propose(config, params, state, noise, outputs, neighbors):
     local = shake_neighborhood(
         for_center, normals, positions, system, steering * config.local_shake, config.neighborhood
     )
-    temperatures = config.atom_temperature, config.site_temperature
+    temperatures = config.atom_temperature * jnp.exp(outputs[5]), config.site_temperature * jnp.exp(outputs[6])
     moved = relocate(for_relocation, params["relocate"], positions, system, surroundings, *temperatures)
     swapped, pair = exchange(
         for_exchange, params["exchange"], state.exchange, positions, system, surroundings, config.exchange_temperature
     )
+    wall = for_wall < jax.nn.sigmoid(jnp.log(config.wall / (1.0 - config.wall)) + outputs[4])
     proposals = jnp.stack([shaken, local, moved, swapped])
     return state._replace(
         positions=proposals[move],
@@ -150,7 +152,8 @@ def _propose(config, params, state, noise, outputs, neighbors):
         move=move,
         pair_features=pair,
         deforming=(move == SHAKE) & deformed,
-        strength_factor=jnp.exp(outputs[3]),
+        strength_factor=jnp.exp(outputs[3]) * jnp.where(wall, config.wall_strength, 1.0),
+        exponent_factor=jnp.where(wall, config.wall_exponent, 1.0).astype(positions.dtype),
     )
 
 
@@ -173,4 +176,5 @@ def _restart(params, config, state, noise, key):
         deformation=deformation,
         deforming=deformation.strength > 0,
         strength_factor=jnp.ones((), dtype),
+        exponent_factor=jnp.ones((), dtype),
     )

@@ -14,6 +14,8 @@ from .noise import to_direction, to_gumbel
 
 N_SITES = 32
 """Candidate sites drawn for a relocated atom."""
+OWN_SITE = 0.7
+"""Contacts from where an atom was, within which a site is its old one."""
 
 
 def shake(normals, positions, system: System, amplitude):
@@ -55,12 +57,12 @@ def relocation_noise(n_atoms: int) -> tuple:
 
 
 def relocate(noise, head, positions, system: System, surroundings: Environment, atom_temperature, site_temperature):
-    """Moves one weakly coordinated atom to a well coordinated site of the surface.
+    """Moves one weakly coordinated atom to another, well coordinated site of the surface.
 
     The atom is drawn by minus its coordination over `atom_temperature` (in neighbours) plus the head's score. Sites are
     where a ray in a random direction from a random atom leaves the union of contact spheres (isolated clusters), or a
     contact of a random atom that overlaps no other (periodic directions); they are drawn by coordination over
-    `site_temperature`.
+    `site_temperature`, and the site that the atom comes from only if there is no other.
     """
     n = positions.shape[0]
     for_atom, for_origin, for_direction, for_site = noise
@@ -77,9 +79,12 @@ def relocate(noise, head, positions, system: System, surroundings: Environment, 
     reach = jnp.where(jnp.any(system.pbc), contact[origin], reach)
     sites = start + reach[:, None] * direction
 
-    ratio = pair_distances(sites, positions, system.cell, system.pbc) / contact[None, :]
+    distance = pair_distances(sites, positions, system.cell, system.pbc)
+    ratio = distance / contact[None, :]
     near = jnp.where(others[None, :], smooth_count(ratio, 1.1, 0.4) - 6.0 * smooth_count(ratio, 0.6, 0.3), 0.0)
     logits = jnp.sum(near, axis=1) / site_temperature + to_gumbel(for_site)
+    old = distance[:, moved] < OWN_SITE * contact[moved]
+    logits = jnp.where(old, logits - 1e3, logits)
     site = sites[jnp.argmax(logits)]
     return jnp.where((jnp.arange(n) == moved)[:, None], site[None, :], positions)
 

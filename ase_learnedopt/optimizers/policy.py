@@ -49,7 +49,11 @@ HOP_FEATURES = (
     "last move was exchange",
 )
 STEP_OUTPUTS = ("log step", "log cap")
-HOP_OUTPUTS = ("accept", "log patience", "log amplitude", "log strength", *(f"move {name}" for name in MOVES))
+HOP_OUTPUTS = (
+    *("accept", "log patience", "log amplitude", "log strength", "log odds of a wall"),
+    *("log atom temperature", "log site temperature"),
+    *(f"move {name}" for name in MOVES),
+)
 RESTART_OUTPUTS = (*(f"arm {name}" for name in ARMS), "log strength", "log exponent", "log spread")
 
 HEADS = {

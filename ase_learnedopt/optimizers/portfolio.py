@@ -24,7 +24,7 @@ PRIOR_MIXED = (0.15, 0.25, 0.6)
 SHAKE, LOCAL, RELOCATE, EXCHANGE = range(4)
 MOVES = ("shake", "local", "relocate", "exchange")
 MOVE_WEIGHTS = {
-    "cluster": (0.3, 0.0, 0.7, 0.0),
+    "cluster": (0.2, 0.0, 0.8, 0.0),
     "mixed cluster": (0.2, 0.0, 0.3, 0.5),
     "bulk": (0.0, 1.0, 0.0, 0.0),
     "mixed bulk": (0.0, 0.6, 0.0, 0.4),

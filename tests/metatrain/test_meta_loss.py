@@ -45,6 +45,10 @@ def test_values_by_hand():
     marks = checkpoints(32)
     at = np.array([np.inf if m < 8 else 2.0 if m < 16 else 1.0 if m < 32 else 0.5 for m in marks])
     assert losses("checkpoints", energies).loss == pytest.approx([np.mean(np.minimum(scaled(at), LARGEST))])
+    # What is lowest after a window holds until the next one has ended.
+    assert losses("evaluations", energies).loss == pytest.approx(
+        [np.dot(scaled([2.0, 1.0, 1.0, 0.5]), [8, 8, 8, 0]) / 24]
+    )
     failure = [1.0 - np.exp(-4.0 * x / WIDTH) for x in at]
     assert losses("success", energies).loss == pytest.approx([np.mean(failure)])
 
@@ -54,8 +58,8 @@ def test_sooner_and_lower_is_better(kind):
     slow, fast, found = [[6.0], [6.0], [6.0], [-9.0]], [[6.0], [-9.0], [-9.0], [-9.0]], [[-10.0]] * 4
     a, b, c = (float(losses(kind, e, last=e[-1][0]).loss[0]) for e in (slow, fast, found))
     assert c < b <= a
-    assert (b < a) == (kind in ("checkpoints", "success"))
-    lower = [[6.0], [6.0], [6.0], [-9.9]]
+    assert (b < a) == (kind in ("checkpoints", "evaluations", "success"))
+    lower = [[6.0], [6.0], [-9.9], [-9.9]]
     assert float(losses(kind, lower, last=-9.9).loss[0]) < a
 
 

@@ -150,14 +150,49 @@ def test_move_outputs_are_wired(at_minimum, dtype, move):
     assert int(hop(_hop_bias(f"move {MOVES[move]}", 40.0), at_minimum["mixed"]).move) == move
 
 
-def test_amplitude_and_strength_outputs_are_wired(at_minimum, dtype):
+def _shaken(at_minimum, **outputs):
     params = _hop_bias("move shake", 40.0)
-    plain = hop(params, at_minimum["lj13"])
-    params["hop"]["output_bias"] = params["hop"]["output_bias"].at[2].set(-2.0).at[3].set(0.7)
-    steered = hop(params, at_minimum["lj13"])
+    for name, value in outputs.items():
+        output = HOP_OUTPUTS.index(name.replace("_", " "))
+        params["hop"]["output_bias"] = params["hop"]["output_bias"].at[output].set(value)
+    return hop(params, at_minimum["lj13"])
+
+
+def test_amplitude_and_strength_outputs_are_wired(at_minimum, dtype):
+    plain = _shaken(at_minimum, log_odds_of_a_wall=-40.0)
+    steered = _shaken(at_minimum, log_odds_of_a_wall=-40.0, log_amplitude=-2.0, log_strength=0.7)
     ratio = (steered.positions - plain.current_positions)[:13] / (plain.positions - plain.current_positions)[:13]
     np.testing.assert_allclose(ratio, np.exp(-2.0), rtol=1e-6)
     np.testing.assert_allclose(steered.strength_factor, np.exp(0.7), rtol=1e-6)
+
+
+def test_a_wall_is_steeper_and_stronger(at_minimum, dtype):
+    soft, wall = (_shaken(at_minimum, log_odds_of_a_wall=odds) for odds in (-40.0, 40.0))
+    assert (soft.exponent_factor, soft.strength_factor) == (1.0, 1.0)
+    assert (wall.exponent_factor, wall.strength_factor) == (CONFIG.wall_exponent, CONFIG.wall_strength)
+    grown = wall._replace(positions=1.3 * wall.positions)
+    energies = [
+        advance(warm_start(), grown._replace(exponent_factor=p)).relax.value for p in (1.0, wall.exponent_factor)
+    ]
+    assert energies[1] > energies[0]
+
+
+def test_temperatures_of_a_relocation_are_wired(at_minimum, dtype):
+    """Cold, the weakest atom goes to the best site; hot, any atom anywhere."""
+
+    def relocated(value):
+        params = _hop_bias("move relocate", 40.0)
+        for name in ("log atom temperature", "log site temperature"):
+            output = HOP_OUTPUTS.index(name)
+            params["hop"]["output_bias"] = params["hop"]["output_bias"].at[output].set(value)
+        moved = set()
+        for seed in range(12):
+            state = at_minimum["lj13"]._replace(key=jax.random.PRNGKey(seed))
+            new = hop(params, state)
+            moved |= set(np.flatnonzero(np.any(np.asarray(new.positions != new.current_positions), axis=1)).tolist())
+        return moved
+
+    assert len(relocated(-8.0)) < len(relocated(8.0))
 
 
 @pytest.mark.parametrize("output", range(len(RESTART_OUTPUTS)))

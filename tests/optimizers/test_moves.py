@@ -127,6 +127,8 @@ def test_relocation_moves_one_atom_to_a_free_contact(dtype, seed):
     distances = np.linalg.norm(np.asarray(moved)[changed[0]] - np.asarray(moved)[others], axis=1)
     contact = 2 * float(system.radii[0])
     np.testing.assert_allclose(distances.min(), contact, rtol=1e-9)
+    way = np.linalg.norm(np.asarray(moved - system.positions)[changed[0]])
+    assert way > moves.OWN_SITE * contact, "its own site is no new one"
 
 
 def test_neighbourhood_shake_moves_the_neighbours_of_one_atom(dtype):
