@@ -3,8 +3,8 @@
     python benchmarks/heads.py --out heads
 
 Every policy gets the same starts and random streams. Results are kept in `heads/runs.jsonl`; what is there is not run
-again. The table has the mean evaluations per success with its standard error, and the geometric mean of the ratios to the
-whole policy; "none" is untrained. What the head "hop" says of a cluster early and late in a run:
+again. The table has the mean evaluations per success with its standard error, and the geometric mean of the ratios to
+the whole policy; "none" is untrained. What the head "hop" says of a cluster early and late in a run:
 
     python benchmarks/heads.py --outputs
 """
@@ -40,7 +40,7 @@ def main() -> None:
     problems = [(name, int(budget)) for name, budget in (entry.split(":") for entry in arguments.problems.split(","))]
     jobs = [
         (arguments.weights, policy, name, budget, arguments.first_seed, arguments.seeds)
-        for policy in policies()
+        for policy in policies(arguments.weights)
         for name, budget in problems
         if (policy, name) not in done
     ]
@@ -49,18 +49,20 @@ def main() -> None:
             rows.append(row)
             with file.open("a") as stream:
                 stream.write(json.dumps(row) + "\n")
-    print(table(rows, [name for name, _ in problems]))
+    print(table(rows, policies(arguments.weights), [name for name, _ in problems]))
 
 
-def policies() -> list[str]:
-    """Returns the names of what is compared: all heads, all but one, only one, none."""
-    from ase_learnedopt.optimizers.policy import HEADS
+def policies(weights: str) -> list[str]:
+    """Returns the names of what is compared: all heads, all but one that is not silent, none."""
+    from ase_learnedopt.optimizers.learned import load_policy
 
-    return ["all", *(f"without {head}" for head in HEADS), "none"]
+    params, _ = load_policy("learned_hop", weights)
+    spoken = [head for head, arrays in params.items() if arrays["output_weights"].any() or arrays["output_bias"].any()]
+    return ["all", *(f"without {head}" for head in spoken), "none"]
 
 
 def outputs(weights: str, n_atoms: int = 38) -> str:
-    """Returns what the head hop writes at the first hop, and after 500 hops and 8 restarts at a stall, budget unknown."""
+    """Returns what the head hop writes at the first hop, and after 500 hops and 8 restarts at a stall; no budget."""
     from ase_learnedopt.optimizers.learned import load_policy
     from ase_learnedopt.optimizers.networks import apply_head
     from ase_learnedopt.optimizers.policy import HOP_FEATURES, HOP_OUTPUTS
@@ -92,16 +94,18 @@ def measure(job: tuple[str, str, str, int, int, int]) -> dict[str, object]:
         params = {**params, head: silent[head]}
     problem = get_problem(name)
     target = problem.reference + problem.tolerance  # type: ignore[operator]
-    runs = list(run_batched(problem, learned_hop(params, config), range(first, first + seeds), budget, target, width=64))
+    runs = list(
+        run_batched(problem, learned_hop(params, config), range(first, first + seeds), budget, target, width=64)
+    )
     hits, spent = sum(run.hit for run in runs), sum(run.evaluations for run in runs)
     return {"policy": policy, "problem": name, "budget": budget, "seeds": seeds, "hits": hits, "evaluations": spent}
 
 
-def table(rows: list[dict], problems: list[str]) -> str:
+def table(rows: list[dict], names: list[str], problems: list[str]) -> str:
     """Returns a table in Markdown."""
     cells = {(row["policy"], row["problem"]): row for row in rows}
     lines = [f"| heads | {' | '.join(problems)} | ratio to all |", f"|---|{'---|' * len(problems)}---|"]
-    for policy in policies():
+    for policy in names:
         costs = [_cost(cells[policy, name]) for name in problems]
         whole = [_cost(cells["all", name])[0] for name in problems]
         ratio = np.exp(np.mean(np.log([cost / best for (cost, _), best in zip(costs, whole, strict=True)])))

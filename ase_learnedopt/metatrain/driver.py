@@ -12,12 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from ..stopping import Stop
 from .checkpoint import Best, load_checkpoint, save_checkpoint
 from .config import TrainConfig
 from .config_file import print_config
+from .population import PRECISION
 from .sharding import decided, is_first
 from .trainer import Trainer, TrainState
 
@@ -66,7 +68,10 @@ def train(
     if is_first():
         for name in (METRICS, EVALUATION):
             _keep(out / name, state.step)
-    return _loop(trainer, state, best, out, None if minutes is None else 60.0 * minutes, show, quiet)
+    with jax.default_matmul_precision(PRECISION):
+        if jax.default_backend() != "cpu":
+            trainer.warm_up(state)
+        return _loop(trainer, state, best, out, None if minutes is None else 60.0 * minutes, show, quiet)
 
 
 def _loop(

@@ -27,6 +27,9 @@ SLACK = 1.15
 SPENT = 0.98
 """Share of all evaluations after which the last stragglers are not waited for: the whole batch would run for them."""
 
+PRECISION = "highest"
+"""Of products of matrices in training: the default of GPUs, a mantissa of ten bits, is too coarse for positions."""
+
 Build = Callable[[Any], Optimizer]
 """params -> optimizer; one object for a run, because what is compiled is kept by it."""
 
@@ -193,6 +196,16 @@ def unroll(
         outcomes.append(gather(judged))
         after.append(states)
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *outcomes), after
+
+
+def warm_up(build: Build, job: Job, members, span: int, judging: Judging | None = None) -> None:
+    """Compiles what `unroll` calls for parts of `span` evaluations, and throws away what comes of it."""
+    kind, clip = judging or Judging()
+    (states,) = start_runs(build, job, [members])
+    states, _ = advance(build, job.potential, members, states, job.target, jnp.int32(1))
+    shape = (*states.best_energy.shape[:1], SEGMENT * n_segments(span) + 1, *states.best_energy.shape[1:])
+    trace = Trace(jnp.zeros(shape, jnp.int32), jnp.zeros(shape, jnp.float32))
+    judge(job.potential, states, trace, job.goal, jnp.array((0, span), jnp.float32), kind=kind, clip=clip)
 
 
 def _roll(build, job: Job, members, states, span: tuple[int, int]):

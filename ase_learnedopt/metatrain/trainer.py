@@ -5,6 +5,7 @@ Everything random in a step follows from the seed and the number of the step, so
 
 import math
 import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -17,10 +18,10 @@ from ..optimizers.learned import find_learned, make_config
 from .config import TrainConfig
 from .meta_loss import Goal, checkpoints
 from .parameters import Parameters, starting_parameters
-from .population import Job, Judging, run, split_members, start_runs, unroll
+from .population import PRECISION, Job, Judging, run, split_members, start_runs, unroll, warm_up
 from .strategies import STRATEGIES
 from .task_table import TaskTable
-from .tasks import Task, draw_batch
+from .tasks import Task, draw_batch, rows_for
 
 TOLERANCE = 1e-3
 """Energy scales above the reference at which a walker of a known task has succeeded and stops."""
@@ -72,6 +73,21 @@ class Trainer:
     def begin(self) -> TrainState:
         """Returns the state before the first step."""
         return TrainState(0, self.strategy.init(self._root, jnp.zeros(self.parameters.n)), 0)
+
+    def warm_up(self, state: TrainState) -> None:
+        """Compiles what all tasks need at once, in threads: one by one, on a GPU, takes longer than training."""
+        population, _ = self.strategy.ask(self._root, state.strategy)
+        members = split_members(population, self.config.rollout.micro_batch or None)[0]
+        span, n_starts = math.ceil(self.budget(state.step) / self.config.rollout.unrolls), self.config.rollout.starts
+        programs = {(id(task.potential), rows_for(task.n_atoms)): task for task in self.table.tasks.values()}
+
+        def compile_one(task: Task) -> None:
+            with jax.default_matmul_precision(PRECISION):  # threads do not inherit it
+                job = self._job(self.table, task, (self._root, self._root), n_starts, self.budget(state.step))
+                warm_up(self._build, job, members, span, self._judging)
+
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(compile_one, programs.values()))
 
     def step(self, state: TrainState) -> tuple[TrainState, dict[str, Any]]:
         """Takes one outer step: whole runs, after each part of which the strategy moves; returns state and metrics."""

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from ase_learnedopt.metatrain import population
 from ase_learnedopt.metatrain.config import Curriculum, Evaluation, Loss, Optimizer, Rollout, Strategy, TrainConfig
 from ase_learnedopt.metatrain.trainer import REPORT, Trainer
 
@@ -41,6 +42,26 @@ def test_metrics_of_steps(trained):
         assert 0.0 <= row["success"] <= 1.0
         assert row["diverged"] == 0.0
         assert abs(row["loss"]) <= 10.0
+
+
+def test_after_warming_up_steps_compile_nothing_and_are_the_same(trained):
+    _, _, rows = trained
+    compiled = population.begin, population.advance, population.judge
+    # Threads have jax's defaults and not what is set around the tests, and what is compiled depends on that.
+    with (
+        jax.numpy_rank_promotion("allow"),
+        jax.numpy_dtype_promotion("standard"),
+        jax.default_matmul_precision("highest"),
+    ):
+        trainer = Trainer(CONFIG)
+        state = trainer.begin()
+        for task in trainer.table.tasks.values():
+            trainer._calibrate(trainer.table, task)  # a program of its own
+        trainer.warm_up(state)
+        programs = [function._cache_size() for function in compiled]
+        _, metrics = trainer.step(state)
+    assert [function._cache_size() for function in compiled] == programs
+    assert metrics["loss"] == rows[0]["loss"]
 
 
 def test_the_mean_moves(trained):
