@@ -204,7 +204,7 @@ def warm_up(build: Build, job: Job, members, span: int, judging: Judging | None 
     (states,) = start_runs(build, job, [members])
     states, _ = advance(build, job.potential, members, states, job.target, jnp.int32(1))
     shape = (*states.best_energy.shape[:1], SEGMENT * n_segments(span) + 1, *states.best_energy.shape[1:])
-    trace = Trace(jnp.zeros(shape, jnp.int32), jnp.zeros(shape, jnp.float32))
+    trace = gather(Trace(jnp.zeros(shape, jnp.int32), jnp.zeros(shape, jnp.float32)))
     judge(job.potential, states, trace, job.goal, jnp.array((0, span), jnp.float32), kind=kind, clip=clip)
 
 
