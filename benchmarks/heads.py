@@ -1,10 +1,11 @@
-"""Measures what each trained head of LearnedHop is worth: evaluations per success with it silent, and with it alone.
+"""Measures what each trained head of LearnedHop is worth: evaluations per success with it silent.
 
     python benchmarks/heads.py --out heads
 
 Every policy gets the same starts and random streams. Results are kept in `heads/runs.jsonl`; what is there is not run
 again. The table has the mean evaluations per success with its standard error, and the geometric mean of the ratios to
-the whole policy; "none" is untrained. What the head "hop" says of a cluster early and late in a run:
+the whole policy; "none" is untrained, "no walls" and "only walls" have one kind of compression. What the head "hop"
+says of a cluster early and late in a run:
 
     python benchmarks/heads.py --outputs
 """
@@ -12,11 +13,13 @@ the whole policy; "none" is untrained. What the head "hop" says of a cluster ear
 import argparse
 import json
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 PROBLEMS = "lj26:5000,lj31:40000,lj38:20000,lj55:20000,gupta-Ag7Cu6:5000,emt-Cu38:40000"
+WALLS = {"no walls": 0.0, "only walls": 1.0}
 
 
 def main() -> None:
@@ -53,12 +56,12 @@ def main() -> None:
 
 
 def policies(weights: str) -> list[str]:
-    """Returns the names of what is compared: all heads, all but one that is not silent, none."""
+    """Returns the names of what is compared: all heads, all but one that is not silent, none, all with one `wall`."""
     from ase_learnedopt.optimizers.learned import load_policy
 
     params, _ = load_policy("learned_hop", weights)
     spoken = [head for head, arrays in params.items() if arrays["output_weights"].any() or arrays["output_bias"].any()]
-    return ["all", *(f"without {head}" for head in spoken), "none"]
+    return ["all", *(f"without {head}" for head in spoken), "none", *WALLS]
 
 
 def outputs(weights: str, n_atoms: int = 38) -> str:
@@ -92,6 +95,8 @@ def measure(job: tuple[str, str, str, int, int, int]) -> dict[str, object]:
     if policy.startswith("without "):
         head = policy.removeprefix("without ")
         params = {**params, head: silent[head]}
+    if policy in WALLS:
+        config = replace(config, wall=WALLS[policy])
     problem = get_problem(name)
     target = problem.reference + problem.tolerance  # type: ignore[operator]
     runs = list(

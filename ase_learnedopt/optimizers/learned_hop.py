@@ -143,7 +143,8 @@ def _propose(config, params, state, noise, outputs, neighbors):
     swapped, pair = exchange(
         for_exchange, params["exchange"], state.exchange, positions, system, surroundings, config.exchange_temperature
     )
-    wall = for_wall < jax.nn.sigmoid(jnp.log(config.wall / (1.0 - config.wall)) + outputs[4])
+    odds = jax.scipy.special.logit(jnp.asarray(config.wall, positions.dtype)) + outputs[4]
+    wall = for_wall < jax.nn.sigmoid(odds)
     proposals = jnp.stack([shaken, local, moved, swapped])
     return state._replace(
         positions=proposals[move],
