@@ -13,6 +13,8 @@ from .convert import Rows
 from .restart_file import RestartFile
 from .stages import SEARCH, Room, Stages
 
+MOST_FAILURES = 10
+"""Evaluations of a search that may fail in a row: then the fault is hardly the geometry's."""
 MAX_HALVINGS = 10
 """Of a move that a constraint cannot follow; then its error is the user's."""
 
@@ -35,6 +37,8 @@ class TwoStageRun(Optimizer):
     _resumed: bool  # whether the next run continues one that a restart file left unfinished
     _awaiting: Any  # [n_dofs], the geometry that was evaluated last or is to be next; None before
     _evaluated: bool  # whether `_energy` and `_gradient` belong to it
+    _n_failures: int  # evaluations in a row that failed
+    _before_failures: dict  # what a restart needs that tries the first of them again
     _left_at: Any  # [n_dofs], where the last run left the atoms; None before
 
     fmax: Any
@@ -92,17 +96,20 @@ class TwoStageRun(Optimizer):
 
     def _loop(self) -> Iterator[bool]:
         """Does what ASE's `Dynamics.irun` does, but asks for a gradient twice only where it may have changed."""
-        gradient = self.optimizable.get_gradient()
-        if self.nsteps == 0:
+        gradient = self._evaluate()
+        if gradient is not None and self.nsteps == 0:
             self.log(gradient)
             if self.trajectory is None or self._traj_is_empty():
                 self.call_observers()
-        converged = self.gradient_converged(gradient)
+        converged = gradient is not None and self.gradient_converged(gradient)
         yield converged
         while not (converged or self._has_ended()):
             self.step()
             self.nsteps += 1
-            gradient = self.optimizable.get_gradient()
+            gradient = self._evaluate()
+            if gradient is None:  # there is nothing that observers could see
+                yield False
+                continue
             self.log(gradient)
             self.call_observers()
             if self.observers:
@@ -140,7 +147,7 @@ class TwoStageRun(Optimizer):
         if not (self._evaluated and np.array_equal(x, self._awaiting)):
             self._awaiting, self._evaluated = x, False
             self._take(self.optimizable.get_gradient())
-        elif self._watched or self.observers:
+        elif (self._watched or self.observers) and not self._n_failures:
             self._energy, self._gradient = float(self.optimizable.get_value()), self.optimizable.get_gradient()
         room = Room(np.inf, np.inf, self._time_is_up(0.9))
         if not self._unbounded:
@@ -160,6 +167,31 @@ class TwoStageRun(Optimizer):
                 if halvings == MAX_HALVINGS:
                     raise
         self._awaiting, self._evaluated = self.optimizable.get_x(), False
+
+    def _evaluate(self) -> np.ndarray | None:
+        """Returns the gradient `[n_dofs]` at the present geometry; None where it failed and a search can go on."""
+        try:
+            gradient = self.optimizable.get_gradient()
+            self._take(gradient)
+        except Exception as error:  # calculators raise what they like where their own iterations do not converge
+            if not self._stages.searches or np.isinf(self._stages.best_energy) or self._n_failures == MOST_FAILURES:
+                raise
+            self._fail(error)
+            return None
+        self._n_failures = 0
+        return gradient
+
+    def _fail(self, error: Exception) -> None:
+        """Counts an evaluation that failed as one of infinite energy."""
+        if not self._n_failures:
+            self._before_failures = self._datafy(self.nsteps)
+        self._n_failures += 1
+        if not self._evaluated:  # or else it has been counted
+            self._energy, self._gradient, self._evaluated = np.inf, np.zeros_like(self._awaiting), True
+            self._stages.record(self._awaiting, np.inf)
+        reason = " ".join(str(error).split()) or type(error).__name__
+        clock = time.strftime("%H:%M:%S")
+        self.logfile.write(f"{type(self).__name__}:  {self.nsteps:3d} {clock} no energy, hop refused: {reason[:200]}\n")
 
     def _take(self, gradient: np.ndarray, energy: float | None = None) -> None:
         """Counts the evaluation at the present geometry once, and refuses what is not finite."""
@@ -227,7 +259,8 @@ class TwoStageRun(Optimizer):
     def _end(self, status: str | None, restore: bool) -> None:
         """Leaves everything in order; `restore` takes the atoms to the best structure."""
         self.status, self._running = status, False
-        self._restart_file.write(self._datafy(self.nsteps))
+        in_vain = self._n_failures and status in (None, "interrupted")  # the calculator is broken, or was killed too
+        self._restart_file.write(self._before_failures if in_vain else self._datafy(self.nsteps))
         best = self._stages.best_x
         there = self._evaluated and self._energy <= self._stages.best_energy
         if restore and self._rows.has_objective and best is not None and not there:

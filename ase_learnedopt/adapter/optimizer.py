@@ -84,7 +84,7 @@ class LearnedOptimizer(TwoStageRun):
         self.maxstep = self.defaults["maxstep"] if maxstep is None else maxstep
         self.status: str | None = None
         self._running = self._resumed = self._finished = self._watched = self._evaluated = False
-        self._run_start = 0
+        self._run_start = self._n_failures = 0
         self._awaiting = self._left_at = None
         super().__init__(atoms, restart, logfile, trajectory, append_trajectory, **kwargs)
         self._restart_file = RestartFile(restart, self.comm.rank == 0)
@@ -117,6 +117,11 @@ class LearnedOptimizer(TwoStageRun):
     def n_evaluations(self) -> int:
         """Returns the number of evaluations of energy and forces made."""
         return self._stages.n_evaluations
+
+    @property
+    def has_failed(self) -> bool:
+        """Returns whether the last evaluation gave no energy; a search goes on with another hop."""
+        return self._n_failures > 0
 
     def initialize(self) -> None:
         """Starts afresh. Evaluates and moves nothing."""

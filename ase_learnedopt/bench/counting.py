@@ -12,6 +12,10 @@ class RunEnded(Exception):  # noqa: N818  the end of a run is no error
     """Ends a run from inside the evaluation: budget spent, target reached, or time over."""
 
 
+class EvaluationFailed(RuntimeError):  # noqa: N818  named as ASE's CalculationFailed
+    """Says that the calculator gave no energy here; the call is counted, and the run may go on."""
+
+
 class StuckError(RuntimeError):
     """Ends a local optimizer that asks for one geometry for ever, which no budget of evaluations would stop."""
 
@@ -73,6 +77,7 @@ class Evaluator:
 
         Raises:
           RunEnded: this was the last evaluation of the run, or the run has ended before.
+          EvaluationFailed: the calculator raised an error.
         """
         positions = np.array(positions, float)
         if positions.shape != self._atoms.positions.shape:
@@ -80,7 +85,13 @@ class Evaluator:
         if self._ended:
             raise RunEnded
         if self._last is None or not np.array_equal(positions, self._last[0]):
-            self._last = (positions, *self._calculate(positions))
+            try:
+                self._last = (positions, *self._calculate(positions))
+            except Exception as error:
+                self._record(positions, np.inf)
+                if self.best_positions is None:
+                    raise  # what fails at the start fails for another reason than the geometry
+                raise EvaluationFailed(f"at evaluation {self.n_evaluations}: {error}") from error
             self._record(positions, self._last[1])
         return self._last[1], self._last[2].copy()
 

@@ -1,16 +1,21 @@
 """Runs the seeds of one job in this process, in a batch or one by one, and makes their records."""
 
+import contextlib
 import time
 import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from .batched import run_batched
-from .counting import Evaluator, RunEnded
+from .counting import EvaluationFailed, Evaluator, RunEnded
 from .methods import Method, get_method, load, optimizer
 from .problems import Problem, get_problem
 from .records import thin
+from .rivals.common import fresh_start
 from .single import drive
+
+AFTER_FAILURES = 1_000_000
+"""Number of the first fresh start after a failure, beyond those that rivals make themselves."""
 
 
 def run_seeds(job, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
@@ -73,11 +78,23 @@ def _run_one_by_one(job, problem: Problem, method: Method, seeds: Sequence[int],
 
 def _run_one(job, problem: Problem, method: Method, atoms, evaluator: Evaluator, seed: int) -> None:
     if method.run is not None:
-        method.run(problem, atoms, evaluator, seed, **method.settings)
+        _run_rival(problem, method, atoms, evaluator, seed)
         return
     params, config, _ = load(method.name, job.weights)
     assert method.build is not None
     drive(problem, atoms, evaluator, seed, method.build, params, config)
+
+
+def _run_rival(problem: Problem, method: Method, atoms, evaluator: Evaluator, seed: int) -> None:
+    """Runs a rival; one that lets the failure of a calculator through begins again from a fresh start."""
+    assert method.run is not None
+    attempt = AFTER_FAILURES
+    while True:
+        with contextlib.suppress(EvaluationFailed):
+            method.run(problem, atoms, evaluator, seed, **method.settings)
+            break
+        atoms = fresh_start(problem, seed, attempt)
+        attempt += 1
 
 
 def _record(seed: int, evaluator: Evaluator | None, total: float, error: str | None) -> dict[str, Any]:

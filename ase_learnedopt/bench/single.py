@@ -13,7 +13,7 @@ from ase import Atoms
 from ..adapter.compiled import Policy
 from ..adapter.convert import describe, resolve_scales, to_system
 from ..adapter.method import LearnedMethod
-from .counting import Evaluator
+from .counting import EvaluationFailed, Evaluator
 from .problems import Problem
 from .starts import seed_keys
 
@@ -37,7 +37,10 @@ def drive(
     evaluator.compile_seconds = time.perf_counter() - begin
     first = True
     while True:
-        energy, forces = evaluator.evaluate(x.reshape(-1, 3))
+        try:
+            energy, forces = evaluator.evaluate(x.reshape(-1, 3))
+        except EvaluationFailed:
+            energy, forces = np.inf, np.zeros_like(atoms.positions)
         begin = time.perf_counter()
         method.update(x, -np.asarray(forces, float).reshape(-1), energy)
         if first:

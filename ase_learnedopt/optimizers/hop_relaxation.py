@@ -1,4 +1,8 @@
-"""The relaxations of LearnedHop: one evaluation is one step, on the deformed objective or on the energy. Layer 1."""
+"""The relaxations of LearnedHop: one evaluation is one step, on the deformed objective or on the energy. Layer 1.
+
+An energy that is not finite says that the calculator failed there: the step is taken back, as one that raised the
+energy. Where no geometry of the relaxation has an energy, or many steps in a row had none, the hop was in vain.
+"""
 
 from typing import NamedTuple
 
@@ -13,7 +17,7 @@ from .hop_state import give_up_features, step_features
 from .local import energy_gradient, rms_gradient
 from .networks import apply_head
 from .portfolio import is_cluster
-from .relax import RelaxState, relax_init, relax_step
+from .relax import MAX_REJECTIONS, RelaxState, relax_init, relax_step
 
 
 class Step(NamedTuple):
@@ -34,7 +38,7 @@ def fresh_relaxation(config, system, positions):
 
 def step_relaxation(config, params, state, energy, forces) -> Step:
     """Takes one step."""
-    system = state.system
+    system, failed = state.system, ~jnp.isfinite(energy)
     deformation = state.deformation._replace(
         strength=state.deformation.strength * state.strength_factor,
         exponent=state.deformation.exponent * state.exponent_factor,
@@ -48,15 +52,16 @@ def step_relaxation(config, params, state, energy, forces) -> Step:
     ended = (rms_gradient(system, deformed) < config.deform_tolerance) | (
         state.relax.n_steps >= config.max_deform_steps
     )
-    deforming = state.deforming & ~ended & ~relaxed_start
+    deforming = state.deforming & (failed | (~ended & ~relaxed_start))
     turned = state.deforming & ~deforming
-    gradient = jnp.where(deforming, deformed, plain)
+    gradient = jnp.where(failed, state.relax.gradient, jnp.where(deforming, deformed, plain))
     value = energy + jnp.where(deforming, added, 0.0)
+    seen = jnp.where(failed, state.relax.value, value)
 
     fresh = relax_init(state.positions, state.relax.inverse_curvature, config.memory)
     relax = jax.tree.map(lambda new, old: jnp.where(turned, new, old), fresh, state.relax)
     size = rms_gradient(system, gradient)
-    outputs = apply_head(params["step"], step_features(state, relax, size, value, deforming))
+    outputs = apply_head(params["step"], step_features(state, relax, size, seen, deforming))
     cap = config.maxstep * system.length_scale * jnp.exp(outputs[1])
     relax, proposal = relax_step(
         relax, state.positions, value, gradient, cap, jnp.exp(outputs[0]), unrolled=config.unrolled
@@ -69,10 +74,13 @@ def advance_relaxation(config, params, state, energy, forces):
     """Absorbs one evaluation: takes a step, or stops at a minimum or where none worth having can follow."""
     step = step_relaxation(config, params, state, energy, forces)
     tolerance = jnp.where(is_cluster(state.system), config.tolerance, config.other_tolerance)
-    minimum = ~step.deforming & ((step.rms < tolerance) | (step.relax.n_steps >= config.max_relax_steps))
+    failed = ~jnp.isfinite(energy)
+    minimum = ~failed & ~step.deforming & ((step.rms < tolerance) | (step.relax.n_steps >= config.max_relax_steps))
     doubt = apply_head(params["give up"], step.doubts)[0]
     # The first relaxation of a run has nothing to be worse than.
-    gave_up = ~minimum & ~step.deforming & jnp.isfinite(state.current_energy) & (doubt > config.give_up)
+    doubted = ~minimum & ~step.deforming & jnp.isfinite(state.current_energy) & (doubt > config.give_up)
+    lost = failed & ((state.relax.n_steps == 0) | (state.relax.n_rejected >= MAX_REJECTIONS))
+    gave_up = doubted | lost
     pending = minimum | gave_up
     return state._replace(
         **record(state, energy),

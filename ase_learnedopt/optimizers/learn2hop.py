@@ -35,6 +35,8 @@ from .relax import RelaxState, follow, forget, relax_init
 
 LONGEST_PAIR = 0.3
 """Length scales: a longer move leads elsewhere, and the quasi-Newton step begins anew."""
+ASIDE = 0.03
+"""Length scales: how far from the best geometry a run goes on where the calculator has failed."""
 INVERSE_CURVATURE = 0.01
 """Of the first quasi-Newton step, in length scales squared per energy scale; a Lennard-Jones bond has 1/72."""
 
@@ -88,6 +90,10 @@ def learn2hop(params: dict | None = None, config: Learn2HopConfig | None = None)
         )
 
     def advance(state, energy, forces, neighbors=None):
+        known = _advance(state, energy, forces, neighbors)
+        return jax.tree.map(partial(jnp.where, jnp.isfinite(energy)), known, _lost(state))
+
+    def _advance(state, energy, forces, neighbors):
         system = state.system
         gradient = energy_gradient(system, forces)
         slope = cap_rows(gradient * system.length_scale / system.energy_scale, LARGEST_GRADIENT)
@@ -130,6 +136,21 @@ def learn2hop(params: dict | None = None, config: Learn2HopConfig | None = None)
         )
 
     return compose(init, advance)
+
+
+def _lost(state: Learn2HopState) -> Learn2HopState:
+    """Returns the state after an evaluation without an energy: near the best geometry, so as to go another way."""
+    system = state.system
+    (noise,) = uniforms(
+        jax.random.fold_in(state.key, state.n_evaluations), state.positions.dtype, state.positions.shape
+    )
+    aside = jnp.where(system.movable[:, None], ASIDE * system.length_scale * to_normal(noise), 0.0)
+    return state._replace(
+        positions=state.best_positions + aside,
+        n_evaluations=state.n_evaluations + 1,
+        event=jnp.full((), HOP, jnp.int32),
+        arrived=jnp.zeros((), bool),
+    )
 
 
 def _progress(state: Learn2HopState, energy) -> Progress:

@@ -32,6 +32,9 @@ from .portfolio import (
     play,
 )
 
+FAILED = 10.0
+"""Energy scales that a hop counts to have risen by where no energy came of it."""
+
 
 def learned_hop(params: dict | None = None, config: LearnedHopConfig | None = None) -> Optimizer:
     """Builds the optimizer from the parameters of its heads (None: the untrained, classical policy)."""
@@ -93,7 +96,8 @@ def _hop(config, params, state, neighbors):
     for_accept, noise = noise[0], noise[1:]
     for_hop, for_play = noise[: -len(PLAY_NOISE)], noise[-len(PLAY_NOISE) :]
     state, outputs = _judge(config, params, state._replace(key=key), for_accept)
-    ends = state.stall.astype(dtype) >= patience(config, state.system) * jnp.exp(outputs[1])
+    stalled = state.stall.astype(dtype) >= patience(config, state.system) * jnp.exp(outputs[1])
+    ends = stalled | ~jnp.isfinite(state.current_energy)  # of a start without an energy nothing can be made
     hopped = _propose(config, params, state, for_hop, outputs, neighbors)
     restarted = _restart(params, config, state, for_play, key_start)
     state = jax.tree.map(lambda new, old: jnp.where(ends, new, old), restarted, hopped)
@@ -106,12 +110,13 @@ def _judge(config, params, state, noise):
     scale = state.system.energy_scale
     energy = state.relax.value
     first = ~jnp.isfinite(state.current_energy)
-    change = jnp.where(first, 0.0, (energy - state.current_energy) / scale)
+    failed = ~jnp.isfinite(energy)
+    change = jnp.where(first, 0.0, jnp.where(failed, FAILED, (energy - state.current_energy) / scale))
     outputs = apply_head(params["hop"], hop_features(state, change, config))
     tolerated = temperature(config, state.system) * (outputs[0] + state.luck)
     accepted = (first | (change <= jnp.maximum(tolerated, 0.0))) & ~state.gave_up
     better = (energy < state.run_best - 1e-3 * scale) & ~state.gave_up
-    exchanged = (state.move == EXCHANGE) & ~first
+    exchanged = (state.move == EXCHANGE) & ~first & ~failed
     kept = state._replace(
         luck=-jnp.log(noise),  # Metropolis: of the next hop a rise of kT times this is accepted, which it may know
         current_positions=jnp.where(accepted, state.relax.positions, state.current_positions),

@@ -59,11 +59,11 @@ def init_nested(local: Optimizer, key, system: System, positions, budget):
 def advance_nested(local: Optimizer, max_steps: int, state, energy, forces):
     """Returns a search's state after one evaluation for the relaxation `state.local`; pending where that has ended.
 
-    A relaxation ends at its minimum (event MINIMUM) or after `max_steps` evaluations.
+    A relaxation ends at its minimum (event MINIMUM), after `max_steps` evaluations, or where there is no energy.
     """
     inner = local.advance(state.local._replace(system=state.system), energy, forces)
-    minimum = inner.event == MINIMUM
-    pending = minimum | (inner.n_evaluations >= max_steps)
+    minimum = (inner.event == MINIMUM) & jnp.isfinite(energy)
+    pending = minimum | (inner.n_evaluations >= max_steps) | ~jnp.isfinite(energy)
     return state._replace(
         **record(state, energy),
         positions=jnp.where(pending, state.positions, inner.positions),

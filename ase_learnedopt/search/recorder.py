@@ -60,11 +60,12 @@ class Recorder:
         if self._opt.n_evaluations == self.n_evaluations:
             return
         self.n_evaluations = self._opt.n_evaluations
+        if self._opt.has_failed:
+            self._note(np.inf, np.inf, self._atoms.copy())
+            return
         energy, forces = float(self._atoms.get_potential_energy()), self._atoms.get_forces()
         fmax = float(np.linalg.norm(forces, axis=1).max())
-        self._trace.add(self.n_evaluations, energy, fmax, self._opt.n_hops)
-        if self._trajectory is not None:
-            self._trajectory.write(self._atoms)
+        self._note(energy, fmax, self._atoms)
         if energy < self.best_energy:
             self.best_energy, self.best_fmax, self.best_evaluation = energy, fmax, self.n_evaluations
             self._best, self._best_is_saved = _frozen(self._atoms, energy=energy, forces=forces.copy()), False
@@ -73,6 +74,12 @@ class Recorder:
             self._sync(everything=self._due())
         if self._due() and not self._best_is_saved:
             self._save_best()
+
+    def _note(self, energy: float, fmax: float, atoms: Atoms) -> None:
+        """Writes a line of the trace, and a frame, so that both have one for every evaluation."""
+        self._trace.add(self.n_evaluations, energy, fmax, self._opt.n_hops)
+        if self._trajectory is not None:
+            self._trajectory.write(atoms)
 
     def close(self) -> None:
         """Writes what is left to write and closes the files; the optimizer has left the atoms at the best structure."""

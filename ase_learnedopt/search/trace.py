@@ -12,7 +12,7 @@ class Trace(NamedTuple):
     """Holds the course of a search."""
 
     evaluation: np.ndarray  # [n] int, from 1
-    energy: np.ndarray  # [n] eV
+    energy: np.ndarray  # [n] eV, infinity where the calculator failed
     fmax: np.ndarray  # [n] eV/Angstrom
     n_hops: np.ndarray  # [n] int, hops made before the evaluation
 
@@ -101,6 +101,7 @@ def _line(evaluation: int, energy: float, fmax: float, n_hops: int) -> str:
 
 def _energy_range(energy: np.ndarray, minima: np.ndarray) -> tuple[float, float]:
     """Returns the energies to show: from below the best to above nearly all minima."""
+    energy, minima = energy[np.isfinite(energy)], minima[np.isfinite(minima)]
     low = float(energy.min())
     high = float(np.percentile(minima, 95)) if len(minima) > 3 else float(np.percentile(energy, 75))
     span = max(high - low, 1e-3)

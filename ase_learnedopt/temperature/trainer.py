@@ -96,7 +96,7 @@ class Trainer:
         return [Final(**f) if f else FAILED for f in found]
 
     def _all(self, kind: str, jobs: list[Job], data: Data, summary: Callable[[Made], dict]) -> list[dict]:
-        keys = [(kind, *job) for job in jobs]
+        keys = [_key(kind, job) for job in jobs]
         missing = [job for key, job in zip(keys, jobs, strict=True) if self._kept.get(key) is None]
         work = self._train(missing, data)
         while True:
@@ -105,7 +105,7 @@ class Trainer:
             made = next(work, None)
             if made is None:
                 break
-            self._kept.add({(kind, *one.job): summary(one) for one in made})
+            self._kept.add({_key(kind, one.job): summary(one) for one in made})
             for one in made:
                 if self._show is not None:
                     self._show(one.job)
@@ -124,6 +124,11 @@ class Trainer:
             made.score[0], -made.score[1], calibration_error(before[1], test.y, test.weight),
             cross_entropy(after, test), calibration_error(after, test.y, test.weight), temperature,
         )._asdict()  # fmt: skip
+
+
+def _key(kind: str, job: Job) -> tuple:
+    """Returns what a training is kept under: another machine suggests rates that differ in the last digits."""
+    return kind, *job._replace(rate=float(f"{job.rate:.3g}"))
 
 
 def cross_entropy(logits: np.ndarray, examples: Examples) -> float:

@@ -19,12 +19,16 @@ KEYWORDS = {
 
 
 class CountingLJ(Calculator):
-    """Lennard-Jones in reduced units; no memory of former geometries, so that paths repeat to the bit."""
+    """Lennard-Jones in reduced units; no memory of former geometries, so that paths repeat to the bit.
+
+    Fails, by `error` or else by numbers that are none, from one call on or where two atoms are too close.
+    """
 
     implemented_properties = ("energy", "forces")
 
-    def __init__(self, broken_from=None, broken_atom=0, error=None):
+    def __init__(self, broken_from=None, broken_atom=0, error=None, broken_within=0.0):
         super().__init__()
+        self.broken_within = broken_within
         self.n_calls, self.broken_from, self.broken_atom, self.error = 0, broken_from, broken_atom, error
 
     def calculate(self, atoms=None, properties=None, system_changes=all_changes):
@@ -36,7 +40,8 @@ class CountingLJ(Calculator):
         energy = 2.0 * (attraction**2 - attraction).sum()
         slope = (48.0 * attraction**2 - 24.0 * attraction) / square
         forces = (slope[:, :, None] * displacements).sum(1)
-        if self.broken_from is not None and self.n_calls >= self.broken_from:
+        too_close = square.min() < self.broken_within**2
+        if too_close or (self.broken_from is not None and self.n_calls >= self.broken_from):
             if self.error is not None:
                 raise self.error
             forces[self.broken_atom] = np.nan

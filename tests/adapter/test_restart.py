@@ -1,6 +1,7 @@
 """A run that was killed and taken up again is the run that was not."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -30,7 +31,12 @@ def write_at_every_step(monkeypatch):
 
 
 @pytest.mark.parametrize("killed_at", [0, 1, 7, 40, 90])
-def test_resumed_is_uninterrupted(make, cluster, tmp_path, killed_at):
+@pytest.mark.parametrize("fails", [False, True])
+def test_resumed_is_uninterrupted(make, cluster, tmp_path, killed_at, fails):
+    if fails:
+        if not make.searches:
+            pytest.skip("a relaxation cannot do without")
+        cluster = partial(cluster, rattle=0.02, broken_within=1.0, error=RuntimeError("no convergence"))
     whole = make(cluster(), seed=3)
     expected = path_of(whole, 1e-3, STEPS)
     first = make(cluster(), seed=3, restart=tmp_path / "state.json")

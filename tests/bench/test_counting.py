@@ -6,7 +6,7 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.optimize import BFGS
 
-from ase_learnedopt.bench.counting import CountingCalculator, Evaluator, RunEnded, StuckError
+from ase_learnedopt.bench.counting import CountingCalculator, EvaluationFailed, Evaluator, RunEnded, StuckError
 
 
 class Bowl(Calculator):
@@ -22,6 +22,8 @@ class Bowl(Calculator):
         super().calculate(atoms, properties, system_changes)
         self.calls += 1
         energy = self.special.get(self.calls, float(np.sum(atoms.positions**2)))
+        if energy is None:
+            raise ArithmeticError("no convergence")
         self.results = {"energy": energy, "forces": -2.0 * atoms.positions}
 
 
@@ -50,6 +52,21 @@ def test_the_same_geometry_twice_in_a_row_costs_one():
         x += [[shift, 0.0, 0.0], [0.0, 0.0, 0.0]]  # in place, as rivals do it
         evaluator.evaluate(x)
     assert evaluator.n_evaluations == bowl.calls == 3
+
+
+def test_a_call_that_fails_is_counted_and_the_run_goes_on():
+    bowl, evaluator = begin(budget=3, special={2: None, 3: None})
+    evaluator.evaluate(at(3.0))
+    with pytest.raises(EvaluationFailed, match="at evaluation 2: no convergence"):
+        evaluator.evaluate(at(4.0))
+    with pytest.raises(RunEnded):
+        evaluator.evaluate(at(5.0))
+    assert (evaluator.n_evaluations, bowl.calls, evaluator.trace) == (3, 3, [(1, 10.0)])
+
+
+def test_a_first_call_that_fails_is_no_fault_of_the_geometry():
+    with pytest.raises(ArithmeticError):
+        begin(special={1: None})[1].evaluate(at(3.0))
 
 
 def test_the_trace_has_one_entry_for_each_improvement():

@@ -2,12 +2,13 @@
 
 import dataclasses
 import json
+import math
 
 import pytest
 
 from ase_learnedopt.bench import methods, records, runner, seeds
 from ase_learnedopt.bench.batched import run_batched
-from ase_learnedopt.bench.methods import METHODS, Method, get_method, optimizer
+from ase_learnedopt.bench.methods import METHODS, Method, get_method, is_installed, optimizer
 from ase_learnedopt.bench.problems import get_problem
 from ase_learnedopt.bench.results import collect
 from ase_learnedopt.bench.runner import Job, results_file, run_benchmark
@@ -83,6 +84,32 @@ def test_processes_give_the_same(tmp_path):
     one = {r["seed"]: r["trace"] for r in run(job, tmp_path / "one")}
     two = {r["seed"]: r["trace"] for r in run(job, tmp_path / "two", workers=2)}
     assert one == two
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_goes_on_where_the_calculator_fails(name, monkeypatch):
+    if not is_installed(METHODS[name]):
+        pytest.skip(f"{METHODS[name].extra} is not installed")
+    problem, calls = get_problem("lj7"), []
+
+    def calculator():
+        made = problem.calculator()
+        calculate = made.calculate
+
+        def fallible(*args):
+            calls.append(args)
+            if len(calls) % 7 == 0:
+                raise ArithmeticError("no convergence")
+            calculate(*args)
+
+        made.calculate = fallible
+        return made
+
+    monkeypatch.setattr(seeds, "get_problem", lambda _: dataclasses.replace(problem, calculator=calculator))
+    record = next(seeds.run_seeds(Job("lj7", name, 100, path="single"), [10_000]))
+    assert record["error"] is None
+    assert record["hit"] or record["evaluations"] == 100
+    assert record["evaluations"] == len(calls) and math.isfinite(record["best_energy"])
 
 
 def test_a_crash_is_a_record(tmp_path, monkeypatch):

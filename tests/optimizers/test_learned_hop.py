@@ -1,5 +1,7 @@
 """LearnedHop's state machine, and that every output of every head is wired to what it names."""
 
+from itertools import pairwise
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -66,6 +68,54 @@ def test_a_run_relaxes_hops_and_restarts():
     assert events[HOP] >= 8 and events[RESTART] >= 2
     assert int(state.n_restarts) == events[RESTART] and int(state.n_hops) == events[HOP] + events[RESTART]
     assert float(state.best_energy) == np.asarray(trajectory.energies).min()
+
+
+@jax.jit
+def advance_without_energy(params, state):
+    return learned_hop(params, CONFIG).advance(state, jnp.full_like(state.best_energy, jnp.inf), state.positions * 0.0)
+
+
+def test_a_hop_without_an_energy_is_refused(at_minimum):
+    with precision("float64"):
+        params, state = warm_start(), at_minimum["lj13"]
+        before = hop(params, state)
+        failed = advance_without_energy(params, before)
+        again = hop(params, failed)
+    assert bool(failed.pending) and bool(failed.gave_up) and int(failed.event) != MINIMUM
+    assert int(again.n_hops) == int(before.n_hops) + 1 and int(again.n_restarts) == int(before.n_restarts)
+    np.testing.assert_array_equal(again.current_positions, before.current_positions)
+    assert float(again.current_energy) == float(before.current_energy)
+    assert _is_finite(again.positions) and _is_finite(again.exchange)
+
+
+def test_a_fresh_start_without_an_energy_is_followed_by_another(at_minimum):
+    with precision("float64"):
+        params, state = _hop_bias("log patience", -40.0), at_minimum["lj13"]
+        restarted = hop(params, state)
+        failed = advance_without_energy(params, restarted)
+        again = hop(warm_start(), failed)
+    assert int(restarted.event) == int(again.event) == RESTART and bool(failed.pending)
+    assert _is_finite(again.positions) and not np.array_equal(again.positions, restarted.positions)
+
+
+def test_a_step_without_an_energy_is_taken_back(at_minimum):
+    with precision("float64"):
+        params, state = warm_start(), at_minimum["lj13"]
+        good = advance(params, hop(params, state))
+        shorter, lengths = good, []
+        for _ in range(6):
+            if bool(shorter.pending):
+                break
+            lengths.append(float(jnp.max(jnp.abs(shorter.positions - good.relax.positions))))
+            shorter = advance_without_energy(params, shorter)
+    assert bool(shorter.pending) and bool(shorter.gave_up) and len(lengths) == 5
+    assert all(b < 0.51 * a for a, b in pairwise(lengths)) and lengths[-1] > 0
+    np.testing.assert_array_equal(shorter.relax.positions, good.relax.positions)
+    assert float(shorter.relax.value) == float(good.relax.value)
+
+
+def _is_finite(tree) -> bool:
+    return all(bool(np.isfinite(leaf).all()) for leaf in jax.tree.leaves(tree))
 
 
 def test_finds_the_icosahedron_from_random_starts():

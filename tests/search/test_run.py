@@ -26,15 +26,15 @@ FILES = [
 
 
 class StoppingEMT(EMT):
-    """Does something at its n-th evaluation."""
+    """Does something at its n-th evaluation, or from there on at every one."""
 
-    def __init__(self, at: int = 0, act=lambda: None):
+    def __init__(self, at: int = 0, act=lambda: None, for_good: bool = False):
         super().__init__()
-        self.at, self.act, self.n_calls = at, act, 0
+        self.at, self.act, self.n_calls, self.for_good = at, act, 0, for_good
 
     def calculate(self, *args, **kwargs):
         self.n_calls += 1
-        if self.n_calls == self.at:
+        if self.n_calls == self.at or (self.for_good and self.n_calls > self.at):
             self.act()
         super().calculate(*args, **kwargs)
 
@@ -114,10 +114,10 @@ def stop(number: int):
 def test_stopped_and_resumed_is_the_same_as_uninterrupted(whole, tmp_path, act, error, status):
     reference, out = whole[0], tmp_path / "cu7"
     with pytest.raises(error):
-        search(start(StoppingEMT(120, act)), evaluations=300, out=out, show_progress=False)
+        search(start(StoppingEMT(120, act, act is crash)), evaluations=300, out=out, show_progress=False)
     run = json.loads((out / "run.json").read_text())
     assert run["status"] == status
-    assert 115 <= run["figures"]["n_evaluations"] <= 120
+    assert 115 <= run["figures"]["n_evaluations"] <= 130  # of those that fail a search tries some more
     assert sorted(file.name for file in out.iterdir()) == FILES
     with (out / "trace.csv").open("a") as trace:
         trace.write("400,1.0,1.0,3\n401,1.")  # what a kill may leave beyond the restart file
@@ -131,6 +131,17 @@ def test_stopped_and_resumed_is_the_same_as_uninterrupted(whole, tmp_path, act, 
     with Trajectory(out / "trajectory.traj") as frames:
         assert len(frames) == reference.n_evaluations
     assert read(out / "best.xyz").get_potential_energy() == pytest.approx(reference.best_energy, abs=1e-6)
+
+
+def test_an_evaluation_that_fails_is_noted_and_the_search_goes_on(tmp_path):
+    result = search(start(StoppingEMT(60, crash)), evaluations=200, out=tmp_path / "x", show_progress=False)
+    trace = read_trace(result.out / "trace.csv")
+    assert trace.evaluation[~np.isfinite(trace.energy)].tolist() == [60]
+    assert result.n_evaluations == len(trace.evaluation) > 150
+    assert "no energy, hop refused: the calculator died" in (result.out / "search.log").read_text()
+    with Trajectory(result.out / "trajectory.traj") as frames:
+        assert len(frames) == result.n_evaluations and frames[59].calc is None
+        assert frames[58].calc is not None
 
 
 def test_resume_with_nothing_left_to_do(whole, tmp_path):

@@ -1,5 +1,6 @@
 """ASE's `BasinHopping`, with one of ASE's local optimizers."""
 
+import contextlib
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -9,7 +10,7 @@ from ase import Atoms
 from ase.optimize import BFGS, FIRE, LBFGS, BFGSLineSearch
 from ase.optimize.basin import BasinHopping
 
-from ..counting import CountingCalculator, Evaluator
+from ..counting import CountingCalculator, EvaluationFailed, Evaluator
 from ..problems import Problem
 from .common import fresh_start, numpy_seed, scales
 
@@ -50,7 +51,19 @@ def run(problem: Problem, atoms: Atoms, evaluator: Evaluator, seed: int, *, scal
         while True:
             atoms = atoms.copy()
             atoms.calc = CountingCalculator(evaluator)
-            with BasinHopping(atoms, **settings, **silent) as hopping:
+            with contextlib.suppress(EvaluationFailed), _Hopping(atoms, **settings, **silent) as hopping:
                 hopping.run(ENDLESS)
             attempt += 1
             atoms = fresh_start(problem, seed, attempt)
+
+
+class _Hopping(BasinHopping):
+    """Refuses a hop whose relaxation fails, as its loop is made for: ASE's own lets the error end the run."""
+
+    def get_energy(self, positions):
+        try:
+            return super().get_energy(positions)
+        except EvaluationFailed:
+            if not hasattr(self, "energy"):
+                raise
+            return None
