@@ -15,6 +15,8 @@ from .method import LearnedMethod
 from .minima import Minima
 
 SEARCH, RELAX = "search", "relax"
+DEEPEST = 20.0
+"""Energy scales for each atom below the lowest minimum: more than any structure can gain, so no energy of one."""
 LONGEST_HOP = 500
 """Evaluations without a minimum that count as a hop without a new best: a network may wander, or sit where it is."""
 SAVED = (
@@ -66,6 +68,16 @@ class Stages:
         self.n_evaluations += 1
         if energy < self.best_energy:
             self.best_energy, self.best_x = energy, x.copy()
+
+    def require_sane(self, energy: float) -> None:
+        """Raises ValueError for an energy that no structure has: a potential where atoms overlap, a failed cycle."""
+        n_atoms = np.count_nonzero(self._rows.index >= 0)
+        drop = self.lowest_minimum - energy
+        if self.searches and np.isfinite(drop) and drop > DEEPEST * n_atoms * self._scales[1]:
+            raise ValueError(
+                f"an energy of {energy:g} eV is {drop:.4g} eV below the lowest minimum, {drop / n_atoms:.3g} eV for "
+                "each atom: the calculator fails there, as many do where atoms overlap"
+            )
 
     def found(self, x: np.ndarray, energy: float, again: bool = True) -> None:
         """Records a local minimum; `again`: not the refinement of one that was counted."""

@@ -196,7 +196,8 @@ def _external(name: str, short: str, text: str) -> Problem:
 
 
 def _make_external(name: str, short: str, atoms: Atoms) -> Calculator:
-    package = CALCULATORS[short].path.partition(".")[0]
+    package = CALCULATORS[short].package
+    assert package is not None
     if find_spec(package) is None:
         raise ValueError(f'{name} needs {package}, which is not installed: pip install "ase-learnedopt[{short}]"')
     return make_calculator(short, KEYWORDS.get(short, {}), atoms)

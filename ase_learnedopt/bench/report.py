@@ -15,8 +15,8 @@ from .tables import TABLES, failure_table, methods_table, overview_table, speed_
 
 MARKERS = "<!-- begin generated: benchmark -->", "<!-- end generated: benchmark -->"
 """Around the table of a page that `write_headline` renews."""
-STATIC = "_static/benchmarks"
-"""Where the plots of the documentation lie, from `docs/`."""
+PAGE = "benchmarks"
+"""Page of the documentation; plots lie in the folder of its name under `docs/_static`."""
 
 
 def report(directory: str | Path) -> list[Path]:
@@ -40,18 +40,19 @@ def report(directory: str | Path) -> list[Path]:
     return written
 
 
-def benchmarks_page(directory: str | Path) -> str:
-    """Returns the content of `docs/benchmarks.md` for a folder of records; plots are linked under `STATIC`."""
+def docs_page(directory: str | Path, page: str = PAGE) -> str:
+    """Returns the content of a page of the documentation for a folder of records."""
     results = collect(directory)
-    return _docs_page(results, list(report_blocks(results, plots_of(results))))
+    return _docs_page(results, list(report_blocks(results, plots_of(results))), page)
 
 
-def write_docs(directory: str | Path, docs: str | Path) -> list[Path]:
-    """Writes `benchmarks.md` and its plots into the folder of the documentation and returns the files."""
+def write_docs(directory: str | Path, docs: str | Path, page: str = PAGE) -> list[Path]:
+    """Writes a page and its plots into the folder of the documentation and returns the files."""
     results, docs = collect(directory), Path(docs)
     plots = draw_all(results)
-    written = [write_text(docs / STATIC / name, svg) for name, svg in plots.items()]
-    return [*written, write_text(docs / "benchmarks.md", _docs_page(results, list(report_blocks(results, plots))))]
+    written = [write_text(docs / "_static" / page / name, svg) for name, svg in plots.items()]
+    text = _docs_page(results, list(report_blocks(results, plots)), page)
+    return [*written, write_text(docs / f"{page}.md", text)]
 
 
 def write_headline(directory: str | Path, page: str | Path) -> Path:
@@ -162,10 +163,10 @@ def _several(things: Collection, name: str) -> str:
     return f"{len(things):,} {name}{'' if len(things) == 1 else 's'}"
 
 
-def _docs_page(results: Results, blocks: list[Block]) -> str:
+def _docs_page(results: Results, blocks: list[Block], page: str) -> str:
     command = f"`ase-learnedopt bench report {folder(results)}`"
     origin = f"This page is generated from records of runs, as {command} makes its report; nothing in it is typed."
-    return markdown_page("Benchmarks", [origin, *blocks], STATIC)
+    return markdown_page(page.capitalize(), [origin, *blocks], f"_static/{page}")
 
 
 def write_text(path: Path, text: str) -> Path:

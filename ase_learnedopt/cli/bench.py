@@ -19,7 +19,8 @@ def add_bench(commands: Any) -> None:
     _add_run(actions)
     report = add_command(actions, "report", "make tables and plots of a folder", "ase-learnedopt bench report runs")
     report.add_argument("folder", help="what `bench run` has filled")
-    report.add_argument("--docs", metavar="FOLDER", help="write benchmarks.md and its plots into a folder of docs, too")
+    report.add_argument("--docs", metavar="FOLDER", help="write a page and its plots into a folder of docs, too")
+    report.add_argument("--page", metavar="NAME", default="benchmarks", help="of that page (default benchmarks)")
     report.add_argument("--readme", metavar="FILE", help="renew the comparison with the best rivals in this page, too")
     report.set_defaults(run=_report)
     listing = add_command(actions, "list", "list problems and methods", "ase-learnedopt bench list")
@@ -85,7 +86,7 @@ def _report(arguments: argparse.Namespace) -> int:
 
     written = report(arguments.folder)
     if arguments.docs:
-        written += write_docs(arguments.folder, arguments.docs)
+        written += write_docs(arguments.folder, arguments.docs, arguments.page)
     if arguments.readme:
         written.append(write_headline(arguments.folder, arguments.readme))
     for path in written:

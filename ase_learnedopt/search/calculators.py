@@ -27,7 +27,7 @@ CALCULATORS = {
     "morse": Choice("ase.calculators.morse:MorsePotential"),
     "gupta": Choice("ase_learnedopt.adapter.calculators:Gupta"),
     "sw": Choice("ase_learnedopt.adapter.calculators:StillingerWeber"),
-    "xtb": Choice("tblite.ase:TBLite", "tblite", {"method": "GFN2-xTB", "verbosity": 0}),
+    "xtb": Choice("ase_learnedopt.search.xtb:XTB", "tblite", {"method": "GFN2-xTB", "verbosity": 0}),
     "chgnet": Choice("chgnet.model.dynamics:CHGNetCalculator", "chgnet"),
     "mace": Choice("mace.calculators:mace_mp", "mace-torch", {"default_dtype": "float64"}),
     "mattersim": Choice("mattersim.forcefield:MatterSimCalculator", "mattersim"),
@@ -142,7 +142,7 @@ def _load(choice: Choice, name: str) -> Callable:
         module = import_module(module_name)
     except ImportError as error:
         missing = (getattr(error, "name", None) or module_name).partition(".")[0]
-        if choice.package and missing == module_name.partition(".")[0]:
+        if choice.package and missing in (choice.package, module_name.partition(".")[0]):
             way_out = f"pip install {choice.package}"
         else:
             way_out = f"is {missing} installed?"

@@ -21,7 +21,7 @@ KEYWORDS = {
 class CountingLJ(Calculator):
     """Lennard-Jones in reduced units; no memory of former geometries, so that paths repeat to the bit.
 
-    Fails, by `error` or else by numbers that are none, from one call on or where two atoms are too close.
+    Fails from one call on or where two atoms are too close: raises `error`, or gives that energy, or no numbers.
     """
 
     implemented_properties = ("energy", "forces")
@@ -42,9 +42,12 @@ class CountingLJ(Calculator):
         forces = (slope[:, :, None] * displacements).sum(1)
         too_close = square.min() < self.broken_within**2
         if too_close or (self.broken_from is not None and self.n_calls >= self.broken_from):
-            if self.error is not None:
+            if isinstance(self.error, Exception | KeyboardInterrupt):
                 raise self.error
-            forces[self.broken_atom] = np.nan
+            if self.error is None:
+                forces[self.broken_atom] = np.nan
+            else:
+                energy = self.error
         self.results = {"energy": energy, "forces": forces}
 
 

@@ -180,10 +180,11 @@ def test_report(folder, written):
     assert all((folder / link).exists() for link in re.findall(r"!\[.*?\]\((.*?)\)", text))
 
 
-def test_docs_have_the_same_plots(folder, written, tmp_path):
-    plots = [path for path in report.write_docs(folder, tmp_path) if path.suffix == ".svg"]
-    text = (tmp_path / "benchmarks.md").read_text(encoding="utf-8")
-    assert text == report.benchmarks_page(folder)
+@pytest.mark.parametrize("page", ["benchmarks", "unseen"])
+def test_docs_have_the_same_plots(folder, written, tmp_path, page):
+    plots = [path for path in report.write_docs(folder, tmp_path, page) if path.suffix == ".svg"]
+    text = (tmp_path / f"{page}.md").read_text(encoding="utf-8")
+    assert text == report.docs_page(folder, page)
     links = re.findall(r"!\[.*?\]\((.*?)\)", text)
     assert {tmp_path / link for link in links} == set(plots)
     assert all(path.read_bytes() == (folder / "plots" / path.name).read_bytes() for path in plots)
@@ -200,7 +201,7 @@ def test_problem_without_reference(tmp_path, monkeypatch):
 def test_energy_below_the_reference_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "facts_of", lambda *_: results.Facts(-90.0, 1e-3, "a paper", 38))
     write_runs(tmp_path, "emt-Cu38", "basin_hopping", 50.0, n_seeds=3)
-    text = report.benchmarks_page(tmp_path)
+    text = report.docs_page(tmp_path)
     assert re.search(r"\*\*A run has found -99\.99\d+ eV, below the lowest known energy", text)
     assert "-10.000 (-10.000 to -10.000)" in text
 
