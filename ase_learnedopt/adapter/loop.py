@@ -13,7 +13,7 @@ from .convert import Rows
 from .restart_file import RestartFile
 from .stages import SEARCH, Room, Stages
 
-MOST_FAILURES = 10
+MOST_FAILURES = 25
 """Evaluations of a search that may fail in a row: then the fault is hardly the geometry's."""
 MAX_HALVINGS = 10
 """Of a move that a constraint cannot follow; then its error is the user's."""

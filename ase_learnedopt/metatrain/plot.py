@@ -1,4 +1,4 @@
-"""Draws the curves of a training run: losses step by step, success on fresh starts. Layer 2, needs matplotlib."""
+"""Draws the curves of a training run: losses task by task, success on fresh starts. Layer 2, needs matplotlib."""
 
 import json
 from pathlib import Path
@@ -6,14 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from ..plot_style import OURS, PALE, RIVALS, SETTINGS, to_svg
+from ..weights_io import write_whole
 from .driver import EVALUATION, METRICS
 
-SMOOTHING = 10
-"""Visits of a task that the thick line averages over."""
+SMOOTHING = 5
+"""Visits of a task that the line averages over."""
+COLUMNS = 5
 
 
 def plot(folder: str | Path) -> Path:
-    """Writes `curves.svg` into the folder of a run.
+    """Writes `curves.svg` into the folder of a run: a panel for every task.
 
     Returns:
       Its path.
@@ -26,33 +29,59 @@ def plot(folder: str | Path) -> Path:
     if not steps:
         raise ValueError(f"{folder} has no {METRICS}: it holds no training run, or not a step of one")
     try:
-        from matplotlib.figure import Figure
+        from matplotlib import rc_context
     except ImportError as error:
         raise ValueError("plots need matplotlib: pip install matplotlib") from error
-    figure = Figure(figsize=(9.4, 6.4), layout="constrained")
-    upper, lower = figure.subplots(2, 1, sharex=True)
-    for task in sorted({row["task"] for row in steps}):
-        rows = [row for row in steps if row["task"] == task]
-        x, y = np.array([(row["step"], row["loss"]) for row in rows]).T
-        (line,) = upper.plot(x, y, alpha=0.25, linewidth=0.8)
-        upper.plot(x, _smooth(y), color=line.get_color(), label=task)
-    upper.set_ylabel("loss of the mean, in spreads")
-    found = _read(folder / EVALUATION)
-    for task in sorted({name for row in found for name in row["tasks"]}):
-        points = [(row["step"], row["tasks"][task]["success"]) for row in found if task in row["tasks"]]
-        lower.plot(*np.array(points).T, marker="o", markersize=3, label=task)
-    lower.set_ylabel("success on fresh starts")
-    lower.set_ylim(-0.02, 1.02)
-    lower.set_xlabel("outer step")
-    for axes in (upper, lower):
-        axes.grid(alpha=0.3)
-        if axes.lines:
-            axes.legend(fontsize=8, ncols=2, frameon=False)
     path = folder / "curves.svg"
-    temporary = folder / ".curves.svg.tmp"
-    figure.savefig(temporary, format="svg")
-    temporary.replace(path)
+    with rc_context(SETTINGS):
+        write_whole(path, to_svg(draw(steps, _read(folder / EVALUATION))).encode())
     return path
+
+
+def draw(steps: list[dict[str, Any]], evaluations: list[dict[str, Any]]) -> Any:
+    """Returns the figure.
+
+    Args:
+      steps: metrics of the outer steps.
+      evaluations: of the mean, on fresh starts; may be empty.
+    """
+    from matplotlib.figure import Figure  # no pyplot: that would open a window system and keep global state
+
+    tasks = sorted({row["task"] for row in steps} | {name for row in evaluations for name in row["tasks"]})
+    n_rows = -(-len(tasks) // COLUMNS)
+    figure = Figure(figsize=(11.0, 0.8 + 1.75 * n_rows), layout="constrained")
+    grid = figure.subplots(n_rows, COLUMNS, sharex=True, squeeze=False)
+    for axes, task in zip(grid.flat, tasks, strict=False):
+        _panel(axes, task, steps, evaluations)
+    for axes in grid.flat[len(tasks) :]:
+        axes.set_axis_off()
+    fresh = "; orange: share of fresh starts that succeed (right)" if evaluations else ""
+    figure.suptitle(
+        f"Blue: loss of the mean at each visit of a task, in spreads{fresh}", fontsize=10, x=0.01, ha="left"
+    )
+    figure.supxlabel("outer step", fontsize=10)
+    return figure
+
+
+def _panel(axes: Any, task: str, steps: list[dict[str, Any]], evaluations: list[dict[str, Any]]) -> None:
+    axes.set_title(task, fontsize=9)
+    axes.tick_params(labelsize=7, length=2)
+    points = np.array([(row["step"], row["loss"]) for row in steps if row["task"] == task]).reshape(-1, 2)
+    if len(points) > 1:
+        points = points[1:]  # at the first visit the lowest energy of a task may not be known yet
+    if len(points):
+        axes.plot(*points.T, "o", color=RIVALS[0], markersize=2.5, alpha=0.5)
+        axes.plot(points[:, 0], _smooth(points[:, 1]), color=RIVALS[0], linewidth=1.4)
+    else:
+        axes.text(0.03, 0.95, "held out", color=PALE, fontsize=7, va="top", transform=axes.transAxes)
+        axes.set_yticks([])
+    found = [(row["step"], row["tasks"][task]["success"]) for row in evaluations if task in row["tasks"]]
+    if found:
+        other = axes.twinx()
+        other.plot(*np.array(found).T, color=OURS[0], marker="o", markersize=2.5, linewidth=1.2)
+        other.set_ylim(-0.04, 1.04)
+        other.grid(False)
+        other.tick_params(labelsize=7, length=2, colors=OURS[0])
 
 
 def _read(path: Path) -> list[dict[str, Any]]:
