@@ -43,8 +43,6 @@ METAL_TOLERANCE = 2e-3
 """eV, above the rounding of float32, below the distance of most neighbouring minima."""
 SILICON_TOLERANCE = 1e-3
 """eV per atom, 0.06 and 0.22 eV for 64 and 216: a turned bond, a cheap defect of the crystal, costs 3.0 eV."""
-KEYWORDS = {"xtb": {"guess": "eeq"}}
-"""Of optional calculators: from this guess tblite converges for random clusters where its default does not."""
 UNKNOWN = "none known"
 Reference = tuple[float | None, float, str]
 """Energy, tolerance and source."""
@@ -200,7 +198,7 @@ def _make_external(name: str, short: str, atoms: Atoms) -> Calculator:
     assert package is not None
     if find_spec(package) is None:
         raise ValueError(f'{name} needs {package}, which is not installed: pip install "ase-learnedopt[{short}]"')
-    return make_calculator(short, KEYWORDS.get(short, {}), atoms)
+    return make_calculator(short, {}, atoms)
 
 
 def _metals(name: str, text: str) -> tuple[str, tuple[str, ...]]:

@@ -27,7 +27,8 @@ CALCULATORS = {
     "morse": Choice("ase.calculators.morse:MorsePotential"),
     "gupta": Choice("ase_learnedopt.adapter.calculators:Gupta"),
     "sw": Choice("ase_learnedopt.adapter.calculators:StillingerWeber"),
-    "xtb": Choice("ase_learnedopt.search.xtb:XTB", "tblite", {"method": "GFN2-xTB", "verbosity": 0}),
+    # From this guess tblite converges for random clusters where its default does not.
+    "xtb": Choice("ase_learnedopt.search.xtb:XTB", "tblite", {"method": "GFN2-xTB", "verbosity": 0, "guess": "eeq"}),
     "chgnet": Choice("chgnet.model.dynamics:CHGNetCalculator", "chgnet"),
     "mace": Choice("mace.calculators:mace_mp", "mace-torch", {"default_dtype": "float64"}),
     "mattersim": Choice("mattersim.forcefield:MatterSimCalculator", "mattersim"),

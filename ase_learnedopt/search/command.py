@@ -3,11 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+from ase import Atoms
+from ase.calculators.calculator import CalculatorError
+
 from .calculators import make_calculator, natural_scales, parse_keywords
 from .folder import Folder
-from .inputs import place, read_structure
+from .inputs import Structure, place, read_structure
 from .run import SearchResult, run_search
 
+STARTS = 20
+"""Random starts that are tried where the calculator fails."""
 DEFAULTS: dict[str, Any] = {"calculator": "emt", "calculator_kwargs": None, "seed": 0, "evaluations": 5000}
 """Of the options that neither the command line nor a search to resume gives; `run_search` knows the others."""
 
@@ -43,10 +48,11 @@ def search_command(
     settings = {"length_scale": length_scale, "energy_scale": energy_scale, **options}
     for name in ("input", "calculator", "calculator_kwargs"):
         settings.pop(name, None)
-    atoms = start if structure is None else place(structure, settings["seed"], settings["length_scale"])
-    atoms.calc = calculator
+    if structure is not None:
+        start = _first_start(structure, calculator, settings["seed"], settings["length_scale"])
+    start.calc = calculator
     return run_search(
-        atoms,
+        start,
         out=out,
         resume=resume,
         overwrite=overwrite,
@@ -55,6 +61,21 @@ def search_command(
         arguments=options,
         **settings,
     )
+
+
+def _first_start(structure: Structure, calculator: Any, seed: int, length_scale: float | None) -> Atoms:
+    """Returns the structure that was given, or the first random start that the calculator can evaluate."""
+    for attempt in range(STARTS):
+        atoms = place(structure, seed, length_scale, attempt)
+        atoms.calc = calculator
+        if structure.parts is None:
+            return atoms
+        try:
+            atoms.get_potential_energy()
+            return atoms
+        except CalculatorError:  # such as a self-consistent cycle that does not converge
+            continue
+    return atoms  # what is wrong is said by those who check
 
 
 def describe_ending(result: SearchResult) -> str:

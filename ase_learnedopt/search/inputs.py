@@ -12,6 +12,8 @@ from ..adapter.scales import contact_radii
 
 CLOSEST = 0.65
 """Least distance of two atoms of a random start, in contact distances: potentials blow up below."""
+APART = 0.9
+"""The same of molecules, and where a calculator has failed at the first start."""
 
 MOLECULE_GAP = 1.0
 """Angstrom around every molecule of a random start."""
@@ -43,7 +45,7 @@ def read_structure(text: str) -> Structure:
     return Structure(atoms, parts)
 
 
-def place(structure: Structure, seed: int, length_scale: float | None = None) -> Atoms:
+def place(structure: Structure, seed: int, length_scale: float | None = None, attempt: int = 0) -> Atoms:
     """Returns the atoms to start from: those of the file, or a random start.
 
     Atoms (or centres of molecules, turned at random) are uniform in a sphere of twice the close-packed volume, drawn
@@ -53,14 +55,16 @@ def place(structure: Structure, seed: int, length_scale: float | None = None) ->
       structure: what was asked for.
       seed: of the random start.
       length_scale: Angstrom, typical bond; from covalent radii if None.
+      attempt: after the first, another start, in which no atoms come closer than `APART` contact distances.
     """
     if structure.parts is None:
         return structure.atoms.copy()
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, attempt] if attempt else seed)
+    closest = CLOSEST if len(structure.parts) == len(structure.atoms) and not attempt else APART
     contact = contact_radii(structure.atoms.numbers, length_scale)
     first = np.cumsum([0, *map(len, structure.parts)])
     radii = np.array([_radius(part, contact[k]) for part, k in zip(structure.parts, first[:-1], strict=True)])
-    centres = random_centres(rng, radii, CLOSEST if len(structure.parts) == len(structure.atoms) else 0.9)
+    centres = random_centres(rng, radii, closest)
     placed = Atoms()
     for part, centre in zip(structure.parts, centres, strict=True):
         turned = part.copy()

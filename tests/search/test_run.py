@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from ase import Atoms
 from ase.build import add_adsorbate, fcc111
+from ase.calculators.calculator import CalculationFailed
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms
 from ase.io import read
 from ase.io.trajectory import Trajectory
 
-from ase_learnedopt.search import MinimaDatabase, search
+from ase_learnedopt.search import MinimaDatabase, command, search
+from ase_learnedopt.search.command import search_command
 from ase_learnedopt.search.inputs import place, read_structure
 from ase_learnedopt.search.report import table
 from ase_learnedopt.search.trace import read_trace
@@ -142,6 +144,24 @@ def test_an_evaluation_that_fails_is_noted_and_the_search_goes_on(tmp_path):
     with Trajectory(result.out / "trajectory.traj") as frames:
         assert len(frames) == result.n_evaluations and frames[59].calc is None
         assert frames[58].calc is not None
+
+
+def test_a_random_start_that_fails_is_drawn_again(tmp_path, monkeypatch):
+    tried = []
+
+    class Unwilling(EMT):
+        def calculate(self, atoms=None, *args):
+            tried.append(atoms.positions.copy())
+            if len(tried) < 4:
+                raise CalculationFailed("no convergence")
+            super().calculate(atoms, *args)
+
+    monkeypatch.setattr(command, "make_calculator", lambda *_: Unwilling())
+    options = {"input": "Cu7", "evaluations": 40}
+    result = search_command(options, tmp_path / "x", resume=False, overwrite=False, show_progress=False)
+    assert len({x.tobytes() for x in tried[:4]}) == 4
+    assert np.array_equal(read(result.out / "start.traj").positions, tried[3])
+    assert result.n_evaluations == len(tried) - 3 > 20
 
 
 def test_resume_with_nothing_left_to_do(whole, tmp_path):

@@ -10,6 +10,7 @@ from ..sweep_plot import beta_axis
 
 WIDE = 3.7
 """Inches of every panel."""
+IN_A_ROW = 4
 DEEP = 5.0
 """Points of accuracy beyond which gains and losses are not drawn: one training that failed would flatten the rest."""
 
@@ -62,8 +63,11 @@ def tuned_plot(found: dict[str, Any]) -> str:
     from .sweeps import common_betas, of_finals
 
     with _style():
-        figure, panels = _panels(1, len(found), 3.3, share=True)
-        for axes, (name, runs) in zip(panels[0], found.items(), strict=True):
+        n_rows = -(-len(found) // IN_A_ROW)
+        figure, panels = _panels(n_rows, min(len(found), IN_A_ROW), 3.3 * n_rows, share=True)
+        for axes in panels.flat[len(found) :]:
+            axes.set_axis_off()
+        for axes, (name, runs) in zip(panels.flat, found.items(), strict=False):
             betas, one = common_betas(runs), of_finals(runs, 1.0, "accuracy").mean(axis=1)
             gains = np.array([100.0 * (of_finals(runs, b, "accuracy").mean(axis=1) - one) for b in betas])
             axes.axhline(0.0, color=PALE, linewidth=0.9)
@@ -77,7 +81,8 @@ def tuned_plot(found: dict[str, Any]) -> str:
             beta_axis(axes)
         low, high = panels[0, 0].get_ylim()
         panels[0, 0].set_ylim(max(low, -DEEP), min(high, DEEP))
-        panels[0, 0].set_ylabel("test accuracy over that of beta = 1, points", fontsize=8.5)
+        for axes in panels[:, 0]:
+            axes.set_ylabel("test accuracy over that of beta = 1, points", fontsize=8.5)
         return to_svg(figure)
 
 
