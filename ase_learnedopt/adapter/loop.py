@@ -138,7 +138,7 @@ class TwoStageRun(Optimizer):
             self._move_to(wanted)
         elif wanted is None:
             self._awaiting, self._evaluated = x, False
-        self._started, self._start_step = time.monotonic(), self.nsteps
+        self._started, self._start_step, self._n_failures = time.monotonic(), self.nsteps, 0
         self.status, self._running, self._resumed, self._finished = None, True, False, False
 
     def step(self) -> None:

@@ -132,6 +132,18 @@ def test_a_search_goes_on_where_the_calculator_fails_now_and_then(make, cluster,
     assert opt.status in ("converged", "budget")
 
 
+def test_a_run_that_ended_with_failures_goes_on_when_the_calculator_works_again(search, cluster):
+    atoms = cluster(broken_from=20, error=RuntimeError("no licence"))
+    opt = search(atoms, patience=None)
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="no licence"):
+            opt.run(fmax=1e-3, steps=300)
+    assert atoms.calc.n_calls == 19 + 2 * (MOST_FAILURES + 1)
+    atoms.calc.broken_from = None
+    opt.run(fmax=1e-3, steps=300)
+    assert opt.status in ("converged", "budget") and not opt.has_failed and opt.best_energy < -19.82
+
+
 def test_unknown_weights(search, cluster):
     with pytest.raises(ValueError, match="nowhere"):
         search(cluster(), weights="nowhere")
