@@ -191,7 +191,9 @@ class TwoStageRun(Optimizer):
             self._stages.record(self._awaiting, np.inf)
         reason = " ".join(str(error).split()) or type(error).__name__
         clock = time.strftime("%H:%M:%S")
-        self.logfile.write(f"{type(self).__name__}:  {self.nsteps:3d} {clock} no energy, hop refused: {reason[:200]}\n")
+        self.logfile.write(
+            f"{type(self).__name__}:  {self.nsteps:3d} {clock} no energy, the search goes on: {reason[:200]}\n"
+        )
 
     def _take(self, gradient: np.ndarray, energy: float | None = None) -> None:
         """Counts the evaluation at the present geometry once, and refuses what is not finite."""
