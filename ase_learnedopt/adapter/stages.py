@@ -73,7 +73,7 @@ class Stages:
         """Raises ValueError for an energy that no structure has: a potential where atoms overlap, a failed cycle."""
         n_atoms = np.count_nonzero(self._rows.index >= 0)
         drop = self.lowest_minimum - energy
-        if self.searches and np.isfinite(drop) and drop > DEEPEST * n_atoms * self._scales[1]:
+        if np.isfinite(drop) and drop > DEEPEST * n_atoms * self._scales[1]:
             raise ValueError(
                 f"an energy of {energy:g} eV is {drop:.4g} eV below the lowest minimum, {drop / n_atoms:.3g} eV for "
                 "each atom: the calculator fails there, as many do where atoms overlap"

@@ -11,6 +11,7 @@ from ..sweep_plot import beta_axis
 WIDE = 3.7
 """Inches of every panel."""
 IN_A_ROW = 4
+"""Panels; more would be too small on a page."""
 DEEP = 5.0
 """Points of accuracy beyond which gains and losses are not drawn: one training that failed would flatten the rest."""
 
