@@ -75,7 +75,7 @@ def _first_start(structure: Structure, calculator: Any, seed: int, length_scale:
             return atoms
         except CalculatorError:  # such as a self-consistent cycle that does not converge
             continue
-        except Exception:  # such as an element without parameters: no other start would do
+        except Exception:  # noqa: BLE001 such as an element without parameters: no other start would do
             break
     return atoms  # what is wrong is said by those who check
 
