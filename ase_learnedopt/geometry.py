@@ -5,6 +5,10 @@ import jax.numpy as jnp
 
 from .types import System
 
+APART = 0.8
+"""Contacts that atoms are pushed apart to."""
+PASSES = 12
+
 
 def dual_vectors(vectors, periodic):
     """Returns rows `[3, 3]` whose products with a position are its fractional coordinates along periodic directions.
@@ -78,6 +82,28 @@ def container_radius(system: System):
     diameters = jnp.where(has_element(system), 2.0 * system.radii, 0.0)
     volume = jnp.sum(diameters**3) / jnp.sqrt(jnp.asarray(2.0, dtype))
     return (2.0 * volume * 3.0 / (4.0 * jnp.pi)) ** (1.0 / 3.0)
+
+
+def pushed_apart(positions, system: System):
+    """Returns positions `[n_atoms, 3]` with the movable atoms that overlap moved apart, for no evaluation.
+
+    In `PASSES` passes every pair nearer than `APART` contacts shares out what it lacks, the movable atom of a pair with
+    a fixed one all of it. At the density of a random start few pairs are left much nearer than that. In such overlaps
+    forces say nothing, and many calculators fail.
+    """
+    atoms = has_element(system)
+    moves = (atoms & system.movable).astype(positions.dtype)
+    wanted = APART * (system.radii[:, None] + system.radii[None, :])
+    pairs = atoms[:, None] & atoms[None, :] & ~jnp.eye(positions.shape[0], dtype=bool)
+    share = 1.0 / jnp.maximum(moves[:, None] + moves[None, :], 1.0)
+
+    def one_pass(_, positions):
+        away = pair_components(positions, positions, system.cell, system.pbc)
+        distance = jnp.sqrt(sum(x * x for x in away) + (1e-6 * system.length_scale) ** 2)
+        push = jnp.where(pairs, share * jnp.maximum(wanted / distance - 1.0, 0.0), 0.0)
+        return positions - moves[:, None] * jnp.stack([jnp.sum(push * x, axis=1) for x in away], axis=1)
+
+    return jax.lax.fori_loop(0, PASSES, one_pass, positions)
 
 
 def random_start(key, system: System):

@@ -37,6 +37,7 @@ def _add_comparison(experiments: Any, name: str, summary: str) -> None:
     command.set_defaults(run=_compare, experiment=name)
     add = command.add_argument
     add("--out", required=True, metavar="FOLDER", help="where records and page go; what is there is not run again")
+    add("--problems", metavar="NAME,...", help="some problems of the experiment only (default: all)")
     add("--seeds", type=positive_int, metavar="N", help="starts of every problem (default: those of the experiment)")
     add("--workers", type=positive_int, default=1, metavar="N", help="processes (default 1)")
     add("--docs", metavar="FOLDER", help="put page and plots into this folder of the documentation too")
@@ -71,8 +72,8 @@ def _compare(arguments: argparse.Namespace) -> int:
     from ..reproduce.equal_cost import run_experiment
 
     page = run_experiment(
-        arguments.experiment, arguments.out, seeds=arguments.seeds, workers=arguments.workers, quiet=arguments.quiet,
-        docs=arguments.docs,
+        arguments.experiment, arguments.out, problems=arguments.problems.split(",") if arguments.problems else (),
+        seeds=arguments.seeds, workers=arguments.workers, quiet=arguments.quiet, docs=arguments.docs,
     )  # fmt: skip
     print(f"written {page}")
     return 0

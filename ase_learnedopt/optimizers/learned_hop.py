@@ -8,7 +8,7 @@ J. Phys. Chem. A 101, 5111, 1997); after too many hops without a new best, a fre
 import jax
 import jax.numpy as jnp
 
-from ..geometry import random_start
+from ..geometry import pushed_apart, random_start
 from ..types import HOP, RESTART, Optimizer
 from .base import common_fields, compose
 from .deform import Deformation
@@ -101,8 +101,9 @@ def _hop(config, params, state, neighbors):
     hopped = _propose(config, params, state, for_hop, outputs, neighbors)
     restarted = _restart(params, config, state, for_play, key_start)
     state = jax.tree.map(lambda new, old: jnp.where(ends, new, old), restarted, hopped)
-    start = fresh_relaxation(config, state.system, state.positions)
-    return state._replace(relax=start, pending=jnp.zeros((), bool), gave_up=jnp.zeros((), bool))
+    positions = jax.lax.cond(ends, lambda p: pushed_apart(p, state.system), lambda p: p, state.positions)
+    start = fresh_relaxation(config, state.system, positions)
+    return state._replace(positions=positions, relax=start, pending=jnp.zeros((), bool), gave_up=jnp.zeros((), bool))
 
 
 def _judge(config, params, state, noise):
@@ -123,7 +124,7 @@ def _judge(config, params, state, noise):
         current_energy=jnp.where(accepted, energy, state.current_energy),
         run_best=jnp.where(better, energy, state.run_best),
         stall=jnp.where(better, 0, state.stall + 1),
-        portfolio=found(state.portfolio, jnp.where(state.gave_up, jnp.inf, energy)),
+        portfolio=found(state.portfolio, jnp.where(state.gave_up, jnp.inf, energy), in_vain=first & state.gave_up),
         exchange=observe(state.exchange, state.pair_features, change, exchanged),
     )
     return kept, outputs

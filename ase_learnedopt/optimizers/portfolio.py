@@ -17,6 +17,8 @@ SPREAD = (0.0, 0.0, 0.3)
 """Deformation of each arm: strength in energy scales, exponent, spread of the log axes of a random ellipsoid."""
 STRENGTH_SPREAD = 0.4
 """Spread of the log strength from restart to restart: LJ31 wants less than LJ38."""
+MOST_BEHIND = 4.0
+"""Energy scales above the lowest of all that an arm counts to be at most."""
 PRIOR_ONE_ELEMENT = (0.8, 0.08, 0.12)
 PRIOR_MIXED = (0.15, 0.25, 0.6)
 """Probability of each arm before anything was found: round pulls suit clusters of one element, core-shell ones less."""
@@ -76,15 +78,16 @@ def play(noise, portfolio: Portfolio, system: System, correction, explore: bool)
     """Chooses an arm and draws its deformation.
 
     An arm is drawn from its prior, less how far its lowest energy lies above the lowest of all (in energy scales, at
-    most 4), plus `correction[:n_arms]`; the rest of `correction` scales strength, exponent and spread by its `exp`.
-    Where not `explore` (the first play of a run), the most likely arm is taken.
+    most `MOST_BEHIND`), plus `correction[:n_arms]`; the rest of `correction` scales strength, exponent and spread by
+    its `exp`. Where not `explore` (the first play of a run), the most likely arm is taken.
     """
     dtype = system.positions.dtype
     for_arm, for_shape = noise
     prior = jnp.where(is_mixed(system), jnp.asarray(PRIOR_MIXED, dtype), jnp.asarray(PRIOR_ONE_ELEMENT, dtype))
     lowest = jnp.min(portfolio.lowest)
     behind = jnp.where(jnp.isfinite(portfolio.lowest), (portfolio.lowest - lowest) / system.energy_scale, 0.0)
-    logits = jnp.log(prior) - jnp.clip(behind, 0.0, 4.0) + correction[: len(ARMS)]
+    behind = jnp.where(portfolio.lowest == _in_vain(dtype), MOST_BEHIND, jnp.clip(behind, 0.0, MOST_BEHIND))
+    logits = jnp.log(prior) - behind + correction[: len(ARMS)]
     arm = jnp.argmax(logits + to_gumbel(for_arm) if explore else logits).astype(jnp.int32)
     scale = jnp.exp(correction[len(ARMS) :])
     normals = to_normal(for_shape)
@@ -95,7 +98,16 @@ def play(noise, portfolio: Portfolio, system: System, correction, explore: bool)
     return portfolio._replace(arm=arm), deformation
 
 
-def found(portfolio: Portfolio, energy) -> Portfolio:
-    """Credits the arm being played with a minimum of `energy` `[]` eV."""
+def found(portfolio: Portfolio, energy, in_vain) -> Portfolio:
+    """Credits the arm being played with a minimum of `energy` `[]` eV.
+
+    `in_vain` `[]` bool: with a fresh start that the calculator could not follow, which counts as far behind all others.
+    """
     mine = jnp.arange(len(ARMS), dtype=jnp.int32) == portfolio.arm
+    energy = jnp.where(in_vain, _in_vain(portfolio.lowest.dtype), energy)
     return portfolio._replace(lowest=jnp.where(mine, jnp.minimum(portfolio.lowest, energy), portfolio.lowest))
+
+
+def _in_vain(dtype):
+    """Returns what stands for an energy where an arm was played and none came of it."""
+    return jnp.finfo(dtype).max

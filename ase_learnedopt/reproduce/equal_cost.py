@@ -31,6 +31,7 @@ def run_experiment(
     name: str,
     out: str | Path,
     *,
+    problems: Sequence[str] = (),
     seeds: int | None = None,
     workers: int = 1,
     quiet: bool = False,
@@ -41,6 +42,7 @@ def run_experiment(
     Args:
       name: of the experiment.
       out: folder.
+      problems: some of the experiment; none: all of it. The page has all that there are records of.
       seeds: starts of every problem; None: as many as the experiment has.
       workers: processes.
       quiet: whether to show no progress.
@@ -50,13 +52,16 @@ def run_experiment(
       The page.
 
     Raises:
-      ValueError: there is no such experiment.
+      ValueError: there is no such experiment, or problem in it.
     """
     if name not in EXPERIMENTS:
         raise ValueError(f"there is no experiment {name!r}; there are {', '.join(EXPERIMENTS)}")
     experiment = EXPERIMENTS[name]
+    unknown = [problem for problem in problems if problem not in experiment.problems]
+    if unknown:
+        raise ValueError(f"{name} has no problem {', '.join(unknown)}; there are {', '.join(experiment.problems)}")
     chosen = range(FIRST_SEED, FIRST_SEED + (seeds or experiment.seeds))
-    for problem in experiment.problems:
+    for problem in problems or experiment.problems:
         ours = [("learn2hop", weights) for weights in experiment.weights]
         for method, weights in [*ours, *((method, None) for method in experiment.methods)]:
             job = Job(problem, method, experiment.evaluations, weights, width=len(chosen) if workers == 1 else 75)

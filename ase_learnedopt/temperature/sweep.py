@@ -13,7 +13,6 @@ from typing import Any, Literal
 import numpy as np
 
 from ..stopping import Stop
-from .fitting import scales_of, started
 from .models import as_model, mlp
 from .parallel import Job
 from .parts import in_parts
@@ -81,13 +80,10 @@ def sweep_beta(
         raise ValueError(f"seeds, final_seeds and at_once are {seeds}, {final_seeds} and {at_once}; give 1 or more")
     parts = in_parts(X, y, test, held_out, random_state, scaling)
     base = 1000 * (random_state + 1)
-    scales = scales_of(
-        network, started(network, parts.learn.x, parts.n_classes, base), parts.learn, parts.n_classes, base
-    )
-    first = {beta: scales(beta).suggest(settings.momentum, settings.solver) for beta in betas}
     trials: list[Trial] = []
     with Stop(piece="batch of trainings") as stop, training_bar(progress) as done:
         train = Trainer(network, parts, settings, at_once=at_once, keep=keep, stop=stop, show=done)
+        first = {beta: train.scales(beta, base).suggest(settings.momentum, settings.solver) for beta in betas}
 
         def tried(pairs: list[tuple[float, float]]) -> list[Score]:
             jobs = [Job(beta, factor * first[beta], base + i) for beta, factor in pairs for i in range(seeds)]
@@ -121,7 +117,7 @@ def sweep_beta(
             warnings.warn(message + (f"; it goes on from {keep}" if keep else ""), stacklevel=2)
             rows = rows or _rows(betas, trials)
         interrupted = 0 if rows and rows[0].tests else stop.signal or 2
-    return Sweep(rows, trials, scales(1.0), settings, seeds, parts.sizes, random_state, interrupted)
+    return Sweep(rows, trials, train.scales(1.0, base), settings, seeds, parts.sizes, random_state, interrupted)
 
 
 def _trial(beta: float, rate: float, factor: float, found: list[tuple[Score, bool]]) -> Trial:

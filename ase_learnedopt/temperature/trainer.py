@@ -10,12 +10,13 @@ from ..stopping import Stop
 from .calibration import calibrate_temperature
 from .calibration_error import calibration_error
 from .examples import Examples
-from .fitting import started
+from .fitting import scales_of, started
 from .kept import Kept, digest
 from .models import Model
 from .parallel import Job, Made, Parallel
 from .parts import Parts
 from .steps import Data, Settings, logits_of, on_device
+from .theory import Diagnostics
 from .training import DIVERGED, Score
 
 Show = Callable[[Job], None]
@@ -76,6 +77,22 @@ class Trainer:
             "settings": settings._asdict(),
         }
         self._kept = Kept(keep, about)
+
+    def scales(self, beta: float, seed: int) -> Diagnostics:
+        """Returns the diagnostics of the start that `model.init` gives for a seed.
+
+        Kept as well: the second derivatives of a large network take minutes on a processor, and another machine finds
+        others in the last digits, thus other rates, for which every training would be made again.
+        """
+        found = self._kept.get(("scales", beta, seed))
+        if found is None:
+            learn, n_classes = self._parts.learn, self._parts.n_classes
+            params = started(self._model, learn.x, n_classes, seed)
+            scales = scales_of(self._model, params, learn, n_classes, seed)(beta)
+            found = {name: repr(value) for name, value in scales._asdict().items()}  # text, since some are infinite
+            self._kept.add({("scales", beta, seed): found})
+        numbers: dict[str, Any] = {name: float(value) for name, value in found.items()}
+        return Diagnostics(**{**numbers, "n_classes": int(numbers["n_classes"])})
 
     def judged(self, jobs: Iterable[Job]) -> list[tuple[Score, bool]]:
         """Returns the score on validation of every job, and whether it learned anything.

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from ase_learnedopt.geometry import minimum_image, pair_distances, random_start
+from ase_learnedopt.geometry import APART, minimum_image, pair_distances, pushed_apart, random_start
 from ase_learnedopt.neighbors import neighbor_rows
 from ase_learnedopt.optimizers import exchange, moves, portfolio
 from ase_learnedopt.optimizers.deform import Deformation, deformation_value_and_gradient, ellipsoid
@@ -98,6 +98,32 @@ def test_random_start_is_where_it_says(dtype, name):
     if name == "periodic":
         turns = drawn[:n] @ np.linalg.inv(system.cell)
         assert turns.min() >= 0 and turns.max() <= 1
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10_000), name=st.sampled_from(["lj13", "mixed", "periodic", "slab"]))
+def test_atoms_pushed_apart_overlap_no_more(seed, name):
+    with precision("float64"):
+        system = make_system(**SYSTEMS[name])
+        start = random_start(jax.random.PRNGKey(seed), system)
+        apart = jax.jit(pushed_apart)(start, system)
+        before, after = (_nearest(positions, system) for positions in (start, apart))
+        stays = np.asarray((system.species < 0) | ~system.movable)
+        np.testing.assert_array_equal(apart[stays], start[stays])
+        assert after >= min(before, 0.9 * APART)
+
+
+def test_atoms_that_do_not_overlap_are_left_where_they_are(dtype):
+    system = _icosahedron()
+    np.testing.assert_array_equal(pushed_apart(system.positions, system), system.positions)
+
+
+def _nearest(positions, system):
+    """Returns the smallest distance of two atoms, of which one can move, in contacts."""
+    atoms, moves = np.asarray(system.species >= 0), np.asarray(system.movable)
+    pairs = np.triu(atoms[:, None] & atoms[None, :] & (moves[:, None] | moves[None, :]), 1)
+    contact = system.radii[:, None] + system.radii[None, :]
+    return float(np.asarray(pair_distances(positions, positions, system.cell, system.pbc) / contact)[pairs].min())
 
 
 def test_nearest_images_agree_with_a_search_over_images(dtype):
@@ -192,7 +218,13 @@ def test_portfolio_starts_with_its_prior_and_follows_what_it_finds(dtype, name, 
     assert portfolio.ARMS[int(first.arm)] == favourite
     lowest = jnp.asarray(np.where(np.arange(3) == int(first.arm), -10.0, -14.0))
     played = start._replace(lowest=lowest)
-    assert shares(played)[int(first.arm)] < 0.5 * shares(start)[int(first.arm)]
+    in_vain = portfolio.found(start._replace(arm=first.arm), jnp.asarray(jnp.inf), in_vain=True)
+    for state in (played, in_vain):
+        assert shares(state)[int(first.arm)] < 0.5 * shares(start)[int(first.arm)]
+    given_up = portfolio.found(start._replace(arm=first.arm), jnp.asarray(jnp.inf), in_vain=False)
+    np.testing.assert_array_equal(given_up.lowest, start.lowest)
+    later = portfolio.found(in_vain, jnp.asarray(-14.0), in_vain=False)
+    assert float(later.lowest[int(first.arm)]) == -14.0
 
 
 @pytest.mark.parametrize("name", ["periodic", "slab"])

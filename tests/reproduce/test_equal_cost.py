@@ -69,6 +69,7 @@ def test_an_experiment_runs_and_goes_on(tmp_path, monkeypatch, capsys):
     assert found == text.replace("(plots/", "(../_static/learn2hop/")
     assert (tmp_path / "docs" / "_static" / "learn2hop" / "lj7_mean_energy.svg").exists()
     assert "0 run now" in capsys.readouterr().out
+    assert "## lj7" in run_experiment("clusters", tmp_path, problems=["lj7"], seeds=3).read_text()
 
 
 @pytest.mark.parametrize(
@@ -88,3 +89,5 @@ def test_a_name_of_training_is_that_of_the_benchmark_without_its_family(monkeypa
 def test_unknown_experiment(tmp_path):
     with pytest.raises(ValueError, match="no experiment 'cluster'; there are clusters, gupta, silicon"):
         run_experiment("cluster", tmp_path)
+    with pytest.raises(ValueError, match="clusters has no problem lj14; there are lj13, "):
+        run_experiment("clusters", tmp_path, problems=["lj13", "lj14"])

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from ase_learnedopt.temperature import Sweep, mlp, parallel, sweep_beta
+from ase_learnedopt.temperature import Sweep, mlp, parallel, sweep_beta, trainer
 from ase_learnedopt.temperature.examples import merged
 from ase_learnedopt.temperature.parallel import Job, Parallel
 from ase_learnedopt.temperature.parts import in_parts
@@ -99,7 +99,9 @@ def test_a_killed_sweep_goes_on_from_its_file(tmp_path, swept):
     with seen.context():
         first = sweep_beta(*blobs(300), **given, keep=path)
         n_batches = len(count)
-        again = sweep_beta(*blobs(300), **given, keep=path)
+        with seen.context() as nothing:
+            nothing.setattr(trainer, "scales_of", None)  # nor is anything diagnosed again
+            again = sweep_beta(*blobs(300), **given, keep=path)
         assert len(count) == n_batches
         content = json.loads(path.read_text())
         content["trainings"] = dict(list(content["trainings"].items())[:20])
@@ -108,6 +110,7 @@ def test_a_killed_sweep_goes_on_from_its_file(tmp_path, swept):
     seen.undo()
     assert n_batches < len(count) < 2 * n_batches
     assert first.rows == again.rows == cut.rows == swept[0].rows
+    assert first.diagnostics == again.diagnostics
     with pytest.raises(ValueError, match=r"holds other trainings \(settings: .*delete it"):
         sweep_beta(*blobs(300), **{**given, "settings": SETTINGS._replace(momentum=0.5)}, keep=path)
     path.write_text("{")

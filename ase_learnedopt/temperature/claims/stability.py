@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...markup import Entry, Table
-from ..fitting import scales_of, started
 from ..parallel import Job
 from ..steps import Settings
 from ..sweep import BETAS
@@ -44,11 +43,10 @@ def measure(name: str, pair: Pair, split: int, work: Work) -> Stability:
     """Trains at every beta and step, and looks which learn."""
     parts, base, n_seeds = pair.parts(split), 1000 * (split + 1), 2 if work.short else 5
     settings = Settings(n_steps=100 if work.short else 500)
-    params = started(pair.model(), parts.learn.x, parts.n_classes, base)
-    scales = scales_of(pair.model(), params, parts.learn, parts.n_classes, base)(1.0)
     train = Trainer(
         pair.model(), parts, settings, keep=work.file("stability", name, split), stop=work.stop, show=work.show
     )
+    scales = train.scales(1.0, base)
     unit = scales.critical_step * (1.0 - settings.momentum)
     jobs = [Job(b, s * unit / b**2, base + i) for b in BETAS for s in STEPS for i in range(n_seeds)]
     found = train.judged(jobs)
