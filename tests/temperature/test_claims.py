@@ -1,13 +1,24 @@
 """The claims: what is said of figures that are known, and that each runs to its page and goes on where it was."""
 
 import json
+import re
+from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
 
 from ase_learnedopt.temperature import mlp, parallel
-from ase_learnedopt.temperature.claims import CLAIMS, PAIRS, collapse, generalisation, reproduce, stability, sweeps
+from ase_learnedopt.temperature.claims import (
+    CLAIMS,
+    PAIRS,
+    collapse,
+    generalisation,
+    reproduce,
+    stability,
+    sweeps,
+    tuned,
+)
 from ase_learnedopt.temperature.claims.pairs import Pair
 from ase_learnedopt.temperature.parallel import Job
 from ase_learnedopt.temperature.theory import centred, rms
@@ -110,6 +121,23 @@ def test_ranges_and_intervals():
     assert sweeps.interval(np.array([1.0, 2.0, 3.0])) == pytest.approx((2.0, 2.4841), abs=1e-3)
     assert sweeps.between((0.01, 0.002), 100.0) == "+1.00 ± 0.20"
     assert sweeps.between(sweeps.interval(np.array([0.01])), 100.0) == "+1.00 (no interval from one split)"
+
+
+@pytest.mark.parametrize(
+    ("gains", "confirmed", "why"),
+    [
+        ([[0.02, 0.04], [0.02, 0.02], [0.03, 0.02]], True, r"\+2.50 ± 1.24 .* over 3 splits\): better"),
+        ([[0.02, 0.04], [-0.02, -0.02]], False, r"over 2 splits\): a tie"),
+        ([[0.02, 0.03, 0.02, 0.03]], True, r"\+2.50 ± 0.92 .* over 4 seeds of one split, which share a test\): better"),
+        ([[-0.02, -0.03, -0.02]], False, r"over 3 seeds of one split, which share a test\): worse"),
+        ([[0.02, -0.03, 0.02]], False, r"over 3 seeds of one split, which share a test\): a tie"),
+    ],
+)
+def test_verdict_of_a_tuned_beta(gains, confirmed, why):
+    runs = [SimpleNamespace(gains=lambda one=one: np.array(one)) for one in gains]
+    found = tuned._verdict("made up", runs)
+    assert found.confirmed == confirmed
+    assert re.search(why, found.why)
 
 
 @pytest.mark.parametrize(
