@@ -6,8 +6,8 @@
 
 One walker of learned_hop a seed, each to the end of its budget; with --exchange the lowest structures of all walkers
 then descend through every exchange of two unlike atoms until none lowers the energy. What is lowest is relaxed in
-float64 to a root mean square force of 1e-6 eV/Angstrom and written to ase_learnedopt/bench/minima when it is lower
-than what is there.
+float64 to a root mean square force of 1e-6 eV/Angstrom, or what --rms-force says where a calculator in single precision
+gets no further, and written to ase_learnedopt/bench/minima when it is lower than what is there.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from ase.calculators.calculator import CalculatorError
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import write
 from scipy.optimize import minimize
@@ -31,6 +32,8 @@ from ase_learnedopt.rollout import rollout, start
 
 NEVER = -1e9
 RMS_FORCE = 1e-6
+FAILED = 100.0
+"""eV above the last energy that a geometry counts to be where the calculator fails."""
 
 
 def search_batch(problem, seeds, evaluations: int):
@@ -62,10 +65,16 @@ def search_one(problem, seed: int, evaluations: int):
 
 def relax(atoms, calculator, tolerance: float):
     """Relaxes to a root mean square force (eV/Angstrom), and returns the energy."""
+    last = [0.0, np.zeros(3 * len(atoms))]
 
     def value(x):
         atoms.positions = x.reshape(-1, 3)
-        return calculator.get_property("energy", atoms), -calculator.get_property("forces", atoms).reshape(-1)
+        try:
+            energy, forces = (calculator.get_property(name, atoms) for name in ("energy", "forces"))
+        except CalculatorError:  # of a step too long: the line search takes a shorter one
+            return last[0] + FAILED, last[1]
+        last[:] = energy, -forces.reshape(-1)
+        return energy, last[1]
 
     for _ in range(20):
         options = {"maxcor": 30, "ftol": 0.0, "gtol": 0.3 * tolerance, "maxiter": 1000}
@@ -115,6 +124,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=64)
     parser.add_argument("--first-seed", type=int, default=50_000)
     parser.add_argument("--evaluations", type=int, default=20_000)
+    parser.add_argument("--rms-force", type=float, default=RMS_FORCE, help="eV/Angstrom (default 1e-6; CHGNet: 2e-3)")
     parser.add_argument("--exchange", type=int, default=0, metavar="N", help="descend from the N lowest walkers")
     args = parser.parse_args()
     problem, seeds = get_problem(args.problem), range(args.first_seed, args.first_seed + args.seeds)
@@ -123,7 +133,7 @@ def main() -> None:
     else:
         found = search_batch(problem, seeds, args.evaluations)
     calculator, method = problem.calculator(), "learned_hop"
-    energies = np.array([relax(atoms, calculator, 1e-3) for atoms in found])
+    energies = np.array([relax(atoms, calculator, max(1e-3, args.rms_force)) for atoms in found])
     text = f"walkers of {args.evaluations:,} evaluations"
     if args.exchange:
         method += " and a descent through all exchanges"
@@ -131,7 +141,7 @@ def main() -> None:
         for k in np.argsort(energies)[: args.exchange]:
             found[k], energies[k] = descend_exchanges(found[k], calculator)
     lowest = int(np.argmin(energies))
-    energies[lowest] = energy = relax(found[lowest], calculator, RMS_FORCE)
+    energies[lowest] = energy = relax(found[lowest], calculator, args.rms_force)
     n_found = int(np.sum(energies <= energy + 0.5 * problem.tolerance))
     text = f"by {n_found} of {len(seeds)} {text}"
     print(f"{problem.name}: {energy:.6f} eV, {text}; next {np.round(np.sort(energies)[:8], 4).tolist()}")

@@ -11,13 +11,13 @@ import jax.numpy as jnp
 from ..geometry import container_radius, has_element
 from ..types import HOP, Optimizer, System
 from .base import common_fields, compose
+from .kinds import is_cluster
 from .lbfgs import lbfgs
 from .local import advance_nested, check_local, init_nested
 from .moves import shake as shake_all
 from .moves import shake_neighborhood
 from .moves import swap as swap_two
 from .noise import uniforms
-from .portfolio import is_cluster
 
 
 class BasinHoppingState(NamedTuple):

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from ..geometry import has_element
 from ..types import System
 from .environment import Environment
+from .kinds import SIMILAR
 from .networks import apply_head
 from .noise import to_gumbel, to_normal
 
@@ -51,7 +52,7 @@ def exchange_noise(n_atoms: int) -> tuple:
 
 
 def exchange(noise, head, model: ExchangeModel, positions, system: System, surroundings: Environment, temperature):
-    """Swaps the positions of two unlike movable atoms.
+    """Swaps the positions of two unlike movable atoms of similar size.
 
     Every site proposes its best partner under sampled coefficients plus noise on both sites; the head has its say in
     the choice among these pairs. Returns the new positions `[n_atoms, 3]` and the features `[N_PAIR_FEATURES]` of the
@@ -63,7 +64,9 @@ def exchange(noise, head, model: ExchangeModel, positions, system: System, surro
     n_sites = min(n, MAX_SITES)
     sites = jnp.arange(n) if n <= MAX_SITES else jax.lax.top_k(jnp.where(eligible, for_first, -1.0), n_sites)[1]
     species, eligible = system.species[sites], eligible[sites]
-    allowed = eligible[:, None] & eligible[None, :] & (species[:, None] < species[None, :])
+    radii = system.radii[sites]
+    similar = jnp.maximum(radii[:, None], radii[None, :]) <= SIMILAR * jnp.minimum(radii[:, None], radii[None, :])
+    allowed = eligible[:, None] & eligible[None, :] & (species[:, None] < species[None, :]) & similar
 
     coefficients = _sample(model, to_normal(for_coefficients))
     site = jnp.stack([surroundings.coordination / 12.0, surroundings.unlike, surroundings.place])[:, sites]

@@ -14,9 +14,9 @@ from ..types import MINIMUM, STEP
 from .base import record
 from .deform import deformation_value_and_gradient
 from .hop_state import give_up_features, step_features
+from .kinds import is_cluster
 from .local import energy_gradient, rms_gradient
 from .networks import apply_head
-from .portfolio import is_cluster
 from .relax import MAX_REJECTIONS, RelaxState, relax_init, relax_step
 
 

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from ..types import System
 from .deform import Deformation
 from .exchange import ExchangeModel
+from .kinds import is_cluster, is_mixed
 from .policy import count, squash
-from .portfolio import EXCHANGE, MOVES, Portfolio, is_cluster, is_mixed
+from .portfolio import EXCHANGE, MOVES, Portfolio
 from .relax import RelaxState
 
 

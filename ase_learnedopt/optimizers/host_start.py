@@ -13,6 +13,7 @@ from .deform import Deformation
 from .exchange import N_PAIR_FEATURES, ExchangeModel
 from .hop_state import LearnedHopConfig, LearnedHopState
 from .host_random import split, to_normal, uniforms
+from .kinds import SIMILAR
 from .learn2hop import INVERSE_CURVATURE, Learn2HopState, rotation_rows
 from .learn2hop_features import MOMENTUM_DECAYS, SQUARE_DECAYS, Draws, Moments
 from .learn2hop_network import Learn2HopConfig
@@ -22,6 +23,7 @@ from .portfolio import (
     ARMS,
     EXPONENT,
     PLAY_NOISE,
+    PRIOR_COMPOUND,
     PRIOR_MIXED,
     PRIOR_ONE_ELEMENT,
     SHAKE,
@@ -119,15 +121,20 @@ def start_relaxation(positions, inverse_curvature: float, memory: int) -> RelaxS
 def _first_play(head: dict, key, system: System) -> tuple[int, Deformation]:
     """Returns the arm and the deformation that `portfolio.play` begins a run with."""
     atoms = system.species >= 0
-    elements = set(np.asarray(system.species[atoms & system.movable]).tolist())
+    moves = np.asarray(atoms & system.movable)
+    by_size = np.argsort(system.radii[moves])
+    radii, species = np.asarray(system.radii)[moves][by_size], np.asarray(system.species)[moves][by_size]
+    is_mixed = bool(np.any((species[1:] != species[:-1]) & (radii[1:] <= SIMILAR * radii[:-1])))
+    is_compound = bool(len(radii) and radii[-1] > SIMILAR * radii[0])
     is_cluster = not (np.any(system.pbc) or np.any(atoms & ~system.movable))
     features = dict.fromkeys(HOP_FEATURES, 0.0)
     features["log n_atoms"] = float(np.log(max(np.sum(atoms), 1.0))) / 5.0
-    features["mixed"] = float(len(elements) > 1)
+    features["mixed"] = float(is_mixed)
     features["periodic"] = float(np.any(system.pbc))
     hidden = np.tanh(np.array(list(features.values())) @ head["hidden_weights"] + head["hidden_bias"])
     correction = hidden @ head["output_weights"] + head["output_bias"]
-    arm = int(np.argmax(np.log(PRIOR_MIXED if len(elements) > 1 else PRIOR_ONE_ELEMENT) + correction[: len(ARMS)]))
+    prior = PRIOR_COMPOUND if is_compound else PRIOR_MIXED if is_mixed else PRIOR_ONE_ELEMENT
+    arm = int(np.argmax(np.log(prior) + correction[: len(ARMS)]))
     strength, exponent, spread = np.array([STRENGTH[arm], EXPONENT[arm], SPREAD[arm]]) * np.exp(correction[len(ARMS) :])
     (for_arm,), (for_shape,) = PLAY_NOISE
     normals = to_normal(uniforms(key, for_arm + for_shape)[for_arm:])

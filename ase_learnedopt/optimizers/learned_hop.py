@@ -16,6 +16,7 @@ from .environment import environment
 from .exchange import N_PAIR_FEATURES, exchange, exchange_noise, init_model, observe
 from .hop_relaxation import advance_relaxation, fresh_relaxation
 from .hop_state import LearnedHopConfig, LearnedHopState, hop_features, patience, temperature
+from .kinds import is_cluster
 from .moves import relocate, relocation_noise, shake, shake_neighborhood
 from .networks import apply_head
 from .noise import to_gumbel, to_normal, uniforms
@@ -27,7 +28,6 @@ from .portfolio import (
     SHAKE,
     found,
     init_portfolio,
-    is_cluster,
     move_logits,
     play,
 )

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from ..geometry import has_element
 from ..types import System
 from .deform import Deformation, ellipsoid
+from .kinds import is_cluster, is_compound, is_mixed
 from .noise import to_gumbel, to_normal
 
 ARMS = ("compact", "plain", "ellipsoid")
@@ -21,19 +22,29 @@ MOST_BEHIND = 4.0
 """Energy scales above the lowest of all that an arm counts to be at most."""
 PRIOR_ONE_ELEMENT = (0.8, 0.08, 0.12)
 PRIOR_MIXED = (0.15, 0.25, 0.6)
-"""Probability of each arm before anything was found: round pulls suit clusters of one element, core-shell ones less."""
+PRIOR_COMPOUND = (0.05, 0.9, 0.05)
+"""Probability of each arm before anything was found: round pulls suit clusters of one element, core-shell ones less,
+networks and molecules not at all.
+"""
 
 SHAKE, LOCAL, RELOCATE, EXCHANGE = range(4)
 MOVES = ("shake", "local", "relocate", "exchange")
 MOVE_WEIGHTS = {
     "cluster": (0.2, 0.0, 0.8, 0.0),
     "mixed cluster": (0.2, 0.0, 0.3, 0.5),
+    "compound cluster": (0.4, 0.2, 0.2, 0.2),
     "bulk": (0.0, 1.0, 0.0, 0.0),
     "mixed bulk": (0.0, 0.6, 0.0, 0.4),
+    "compound bulk": (0.0, 0.8, 0.0, 0.2),
     "surface": (0.1, 0.4, 0.5, 0.0),
     "mixed surface": (0.1, 0.3, 0.4, 0.2),
+    "compound surface": (0.2, 0.4, 0.2, 0.2),
 }
-"""Share of each move (shake, local, relocate, exchange); `surface`: with fixed atoms, or open in some directions."""
+"""Share of each move (shake, local, relocate, exchange).
+
+`surface`: with fixed atoms, or open in some directions. `mixed`: unlike atoms, all of similar size. `compound`: some of
+sizes too different to change places; exchanges only where others are similar.
+"""
 
 
 class Portfolio(NamedTuple):
@@ -48,25 +59,14 @@ def init_portfolio(dtype) -> Portfolio:
     return Portfolio(jnp.full((len(ARMS),), jnp.inf, dtype), jnp.zeros((), jnp.int32))
 
 
-def is_mixed(system: System):
-    """Returns `[]` bool: whether the movable atoms are of more than one element."""
-    moves = has_element(system) & system.movable
-    low = jnp.min(jnp.where(moves, system.species, jnp.iinfo(jnp.int32).max))
-    return jnp.max(jnp.where(moves, system.species, -1)) > low
-
-
-def is_cluster(system: System):
-    """Returns `[]` bool: no periodic direction and no fixed atom."""
-    return ~jnp.any(system.pbc) & ~jnp.any(has_element(system) & ~system.movable)
-
-
 def move_logits(system: System):
     """Returns the log weights `[len(MOVES)]` of the moves for this kind of system."""
     dtype = system.positions.dtype
     bulk = jnp.all(system.pbc) & ~jnp.any(has_element(system) & ~system.movable)
-    kind = jnp.where(is_cluster(system), 0, jnp.where(bulk, 2, 4)).astype(jnp.int32)
-    row = kind + is_mixed(system).astype(jnp.int32)
-    weights = jnp.asarray(list(MOVE_WEIGHTS.values()), dtype)[row]
+    kind = jnp.where(is_cluster(system), 0, jnp.where(bulk, 3, 6)).astype(jnp.int32)
+    mixed = is_mixed(system)
+    row = kind + jnp.where(is_compound(system), 2, mixed.astype(jnp.int32)).astype(jnp.int32)
+    weights = jnp.asarray(list(MOVE_WEIGHTS.values()), dtype)[row].at[EXCHANGE].multiply(mixed.astype(dtype))
     return jnp.log(jnp.maximum(weights, 1e-9))
 
 
@@ -83,7 +83,8 @@ def play(noise, portfolio: Portfolio, system: System, correction, explore: bool)
     """
     dtype = system.positions.dtype
     for_arm, for_shape = noise
-    prior = jnp.where(is_mixed(system), jnp.asarray(PRIOR_MIXED, dtype), jnp.asarray(PRIOR_ONE_ELEMENT, dtype))
+    alike = jnp.where(is_mixed(system), jnp.asarray(PRIOR_MIXED, dtype), jnp.asarray(PRIOR_ONE_ELEMENT, dtype))
+    prior = jnp.where(is_compound(system), jnp.asarray(PRIOR_COMPOUND, dtype), alike)
     lowest = jnp.min(portfolio.lowest)
     behind = jnp.where(jnp.isfinite(portfolio.lowest), (portfolio.lowest - lowest) / system.energy_scale, 0.0)
     behind = jnp.where(portfolio.lowest == _in_vain(dtype), MOST_BEHIND, jnp.clip(behind, 0.0, MOST_BEHIND))

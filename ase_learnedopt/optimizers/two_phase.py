@@ -12,8 +12,8 @@ import jax.numpy as jnp
 from ..geometry import has_element
 from ..types import STEP, Optimizer, System
 from .base import common_fields, compose, record
+from .kinds import is_cluster
 from .local import TOLERANCE, energy_gradient, report, rms_gradient
-from .portfolio import is_cluster
 from .relax import RelaxState, relax_init, relax_step
 
 

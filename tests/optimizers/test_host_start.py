@@ -19,7 +19,10 @@ SYSTEMS = {  # species, periodic, fixed atoms
     "mixed cluster": ([0, 1] * 3 + [-1], [False] * 3, []),
     "mixed but for the fixed": ([0, 1] + [0] * 5, [False] * 3, [1]),
     "mixed bulk": ([0, 1] * 3 + [0], [True] * 3, []),
+    "compound": ([0, 2] * 3 + [-1], [False] * 3, []),
+    "alloy with oxygen": ([0, 1, 2] * 2 + [-1], [False] * 3, []),
 }
+RADII = np.array([1.3, 1.3, 0.6, 1.3])  # of species 0, 1, 2 and of padding
 
 
 def make_system(name):
@@ -27,7 +30,7 @@ def make_system(name):
     n = len(species)
     movable = (np.array(species) >= 0) & ~np.isin(np.arange(n), fixed)
     positions = np.random.default_rng(0).normal(size=(n, 3))
-    radii, cell = np.full(n, 1.3), 9.0 * np.eye(3)
+    radii, cell = RADII[np.array(species)], 9.0 * np.eye(3)
     return System(
         positions, np.array(species, np.int32), cell, np.array(pbc), movable, radii, np.array(2.6), np.array(0.6)
     )
