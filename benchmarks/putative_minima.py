@@ -65,13 +65,15 @@ def search_one(problem, seed: int, evaluations: int):
 
 def relax(atoms, calculator, tolerance: float):
     """Relaxes to a root mean square force (eV/Angstrom), and returns the energy."""
-    last = [0.0, np.zeros(3 * len(atoms))]
+    last: list = []
 
     def value(x):
         atoms.positions = x.reshape(-1, 3)
         try:
             energy, forces = (calculator.get_property(name, atoms) for name in ("energy", "forces"))
         except CalculatorError:  # of a step too long: the line search takes a shorter one
+            if not last:
+                raise
             return last[0] + FAILED, last[1]
         last[:] = energy, -forces.reshape(-1)
         return energy, last[1]
@@ -124,7 +126,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=64)
     parser.add_argument("--first-seed", type=int, default=50_000)
     parser.add_argument("--evaluations", type=int, default=20_000)
-    parser.add_argument("--rms-force", type=float, default=RMS_FORCE, help="eV/Angstrom (default 1e-6; CHGNet: 2e-3)")
+    parser.add_argument("--rms-force", type=float, default=RMS_FORCE, help="eV/Angstrom (default 1e-6; CHGNet: 2e-2)")
     parser.add_argument("--exchange", type=int, default=0, metavar="N", help="descend from the N lowest walkers")
     args = parser.parse_args()
     problem, seeds = get_problem(args.problem), range(args.first_seed, args.first_seed + args.seeds)
