@@ -20,7 +20,9 @@ SIZES = (1.0, 0.8)
 SHORT = {
     "random_restart": lambda: OPTIMIZERS["random_restart"](max_steps=25),
     "basin_hopping": lambda: OPTIMIZERS["basin_hopping"](max_relax_steps=25),
-    "learned_hop": lambda: learned_hop(None, LearnedHopConfig(max_relax_steps=25, max_deform_steps=10, patience=2.0)),
+    "learned_hop": lambda: learned_hop(
+        None, LearnedHopConfig(max_relax_steps=25, max_deform_steps=10, patience_per_atom=0.2)
+    ),
 }
 """Settings with which a hundred evaluations hold several hops and restarts."""
 

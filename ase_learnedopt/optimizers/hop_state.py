@@ -6,13 +6,17 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from ..geometry import has_element
 from ..types import System
 from .deform import Deformation
 from .exchange import ExchangeModel
-from .kinds import is_cluster, is_mixed
+from .kinds import is_cluster, is_compound, is_mixed
 from .policy import count, squash
 from .portfolio import EXCHANGE, MOVES, Portfolio
 from .relax import RelaxState
+
+FEWEST_ATOMS = 10
+"""Smaller clusters are searched as patiently as this many atoms."""
 
 
 @dataclass(frozen=True)
@@ -20,13 +24,13 @@ class LearnedHopConfig:
     """Sets the constants of the classical policy, in length scales and energy scales."""
 
     memory: int = 6  # curvature pairs kept
-    tolerance: float = 0.02  # rms gradient of a minimum
+    tolerance: float = 0.033  # rms gradient of a minimum
     other_tolerance: float = 0.04  # of what is not a cluster
     max_relax_steps: int = 300
     maxstep: float = 0.15  # longest move of one atom in a relaxation
     inverse_curvature: float = 0.01  # of a fresh relaxation
     max_deform_steps: int = 200
-    deform_tolerance: float = 0.5  # rms gradient that ends a deformation
+    deform_tolerance: float = 1.0  # rms gradient that ends a deformation
     deform_start: float = 5.0  # the user's own start is deformed only above this rms gradient
     kT: float = 0.3
     other_kT: float = 0.1  # of what is not a cluster: cells, slabs, anything with fixed atoms
@@ -37,12 +41,14 @@ class LearnedHopConfig:
     wall: float = 0.35  # probability that a deformation is nearly a hard wall, with these factors
     wall_exponent: float = 2.0
     wall_strength: float = 1.3
-    patience: float = 50.0  # hops without a new best of the run, then restart
+    patience_per_atom: float = 1.1  # hops without a new best of the run, then restart
+    compound_patience_per_atom: float = 4.0  # of clusters of compounds
     other_patience: float = 1000.0  # of what is not a cluster: its fresh starts are long ways up
-    atom_temperature: float = 0.5  # in neighbours
-    site_temperature: float = 0.5  # in neighbours
-    exchange_temperature: float = 0.3
-    give_up: float = 2.0  # log odds that a minimum would be rejected, from which on its relaxation is not ended
+    more: float = 0.4  # probability that a relocation moves one more atom; none of a compound
+    atom_temperature: float = 0.75  # in neighbours
+    site_temperature: float = 0.4  # in neighbours
+    exchange_temperature: float = 0.1
+    give_up: float = 2.3  # log odds that a minimum would be rejected, from which on its relaxation is not ended
     unrolled: bool = True  # the recursion over curvature pairs: faster in batches; False compiles sooner
 
 
@@ -79,7 +85,10 @@ class LearnedHopState(NamedTuple):
 
 def patience(config: LearnedHopConfig, system: System):
     """Returns the hops without a new best after which a run restarts, `[]`."""
-    return jnp.where(is_cluster(system), config.patience, config.other_patience)
+    n_movable = jnp.sum((has_element(system) & system.movable).astype(system.positions.dtype))
+    each = jnp.where(is_compound(system), config.compound_patience_per_atom, config.patience_per_atom)
+    hops = each * jnp.maximum(n_movable, FEWEST_ATOMS)
+    return jnp.where(is_cluster(system), hops, config.other_patience)
 
 
 def temperature(config: LearnedHopConfig, system: System):

@@ -16,7 +16,7 @@ from .environment import environment
 from .exchange import N_PAIR_FEATURES, exchange, exchange_noise, init_model, observe
 from .hop_relaxation import advance_relaxation, fresh_relaxation
 from .hop_state import LearnedHopConfig, LearnedHopState, hop_features, patience, temperature
-from .kinds import is_cluster
+from .kinds import is_cluster, is_compound
 from .moves import relocate, relocation_noise, shake, shake_neighborhood
 from .networks import apply_head
 from .noise import to_gumbel, to_normal, uniforms
@@ -134,7 +134,7 @@ def _propose(config, params, state, noise, outputs, neighbors):
     """Returns the state after a hop from the accepted minimum."""
     system, positions = state.system, state.current_positions
     for_move, for_wall, for_center, for_shake = noise[:4]
-    for_relocation, for_exchange = noise[4:8], noise[8:]
+    for_relocation, for_exchange = noise[4:9], noise[9:]
     surroundings = environment(positions, system, neighbors)
     move = jnp.argmax(move_logits(system) + outputs[-len(MOVES) :] + to_gumbel(for_move)).astype(jnp.int32)
     normals = to_normal(for_shake)
@@ -145,7 +145,8 @@ def _propose(config, params, state, noise, outputs, neighbors):
         for_center, normals, positions, system, steering * config.local_shake, config.neighborhood
     )
     temperatures = config.atom_temperature * jnp.exp(outputs[5]), config.site_temperature * jnp.exp(outputs[6])
-    moved = relocate(for_relocation, params["relocate"], positions, system, surroundings, *temperatures)
+    more = jnp.where(is_compound(system), 0.0, config.more)
+    moved = relocate(for_relocation, params["relocate"], positions, system, surroundings, more, *temperatures)
     swapped, pair = exchange(
         for_exchange, params["exchange"], state.exchange, positions, system, surroundings, config.exchange_temperature
     )

@@ -1,4 +1,4 @@
-"""Proposals that hop out of a minimum: shake, shake a neighbourhood, relocate an atom. Layer 1.
+"""Proposals that hop out of a minimum: shake, shake a neighbourhood, relocate atoms. Layer 1.
 
 They cost no evaluation. All of them are functions of the noise they are handed.
 """
@@ -14,6 +14,8 @@ from .noise import to_direction, to_gumbel
 
 N_SITES = 32
 """Candidate sites drawn for a relocated atom."""
+MOST_RELOCATED = 4
+"""Atoms that one hop relocates at most."""
 OWN_SITE = 0.7
 """Contacts from where an atom was, within which a site is its old one."""
 
@@ -53,23 +55,42 @@ def swap(for_first, for_second, positions, system: System):
 
 def relocation_noise(n_atoms: int) -> tuple:
     """Returns the shapes of the uniforms that `relocate` needs."""
-    return (n_atoms,), (N_SITES,), (N_SITES, 2), (N_SITES,)
+    most = min(MOST_RELOCATED, n_atoms)
+    return (n_atoms,), (most,), (most, N_SITES), (most, N_SITES, 2), (most, N_SITES)
 
 
-def relocate(noise, head, positions, system: System, surroundings: Environment, atom_temperature, site_temperature):
-    """Moves one weakly coordinated atom to another, well coordinated site of the surface.
+def relocate(
+    noise, head, positions, system: System, surroundings: Environment, more, atom_temperature, site_temperature
+):
+    """Moves weakly coordinated atoms, one by one, to other, well coordinated sites of the surface.
 
-    The atom is drawn by minus its coordination over `atom_temperature` (in neighbours) plus the head's score. Sites are
-    where a ray in a random direction from a random atom leaves the union of contact spheres (isolated clusters), or a
-    contact of a random atom that overlaps no other (periodic directions); they are drawn by coordination over
-    `site_temperature`, and the site that the atom comes from only if there is no other.
+    Atoms are drawn by minus their coordination over `atom_temperature` (in neighbours) plus the head's score; after
+    each of them there is another one with the probability `more`, up to `MOST_RELOCATED`.
     """
-    n = positions.shape[0]
-    for_atom, for_origin, for_direction, for_site = noise
-    atoms = has_element(system)
+    for_atoms, for_more, *for_sites = noise
+    moves = has_element(system) & system.movable
     score = apply_head(head, surroundings.features)[:, 0] - surroundings.coordination / atom_temperature
-    moved = jnp.argmax(jnp.where(atoms & system.movable, score + to_gumbel(for_atom), -jnp.inf))
-    others = atoms & (jnp.arange(n) != moved)
+    chosen = jax.lax.top_k(jnp.where(moves, score + to_gumbel(for_atoms), -jnp.inf), for_more.shape[0])[1]
+    wanted = moves[chosen] & (jnp.cumprod(for_more < more) > 0).at[0].set(True)
+
+    def one(positions, step):
+        atom, is_wanted, *noise = step
+        site = _draw_site(noise, atom, positions, system, site_temperature)
+        here = (jnp.arange(positions.shape[0], dtype=atom.dtype) == atom) & is_wanted
+        return jnp.where(here[:, None], site[None, :], positions), None
+
+    return jax.lax.scan(one, positions, (chosen, wanted, *for_sites))[0]
+
+
+def _draw_site(noise, moved, positions, system: System, temperature):
+    """Draws a place `[3]` for the atom `moved`.
+
+    Sites are where a ray in a random direction from a random atom leaves the union of contact spheres (isolated
+    clusters), or a contact of a random atom that overlaps no other (periodic directions); they are drawn by
+    coordination over `temperature`, and the site that the atom comes from only if there is no other.
+    """
+    for_origin, for_direction, for_site = noise
+    others = has_element(system) & (jnp.arange(positions.shape[0], dtype=moved.dtype) != moved)
     contact = system.radii + system.radii[moved]
 
     origin = _draw_index(for_origin, others)
@@ -82,11 +103,9 @@ def relocate(noise, head, positions, system: System, surroundings: Environment, 
     distance = pair_distances(sites, positions, system.cell, system.pbc)
     ratio = distance / contact[None, :]
     near = jnp.where(others[None, :], smooth_count(ratio, 1.1, 0.4) - 6.0 * smooth_count(ratio, 0.6, 0.3), 0.0)
-    logits = jnp.sum(near, axis=1) / site_temperature + to_gumbel(for_site)
+    logits = jnp.sum(near, axis=1) / temperature + to_gumbel(for_site)
     old = distance[:, moved] < OWN_SITE * contact[moved]
-    logits = jnp.where(old, logits - 1e3, logits)
-    site = sites[jnp.argmax(logits)]
-    return jnp.where((jnp.arange(n) == moved)[:, None], site[None, :], positions)
+    return sites[jnp.argmax(jnp.where(old, logits - 1e3, logits))]
 
 
 def _draw_index(uniform, allowed):

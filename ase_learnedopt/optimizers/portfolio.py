@@ -30,8 +30,8 @@ networks and molecules not at all.
 SHAKE, LOCAL, RELOCATE, EXCHANGE = range(4)
 MOVES = ("shake", "local", "relocate", "exchange")
 MOVE_WEIGHTS = {
-    "cluster": (0.2, 0.0, 0.8, 0.0),
-    "mixed cluster": (0.2, 0.0, 0.3, 0.5),
+    "cluster": (0.15, 0.0, 0.85, 0.0),
+    "mixed cluster": (0.15, 0.0, 0.35, 0.5),
     "compound cluster": (0.4, 0.2, 0.2, 0.2),
     "bulk": (0.0, 1.0, 0.0, 0.0),
     "mixed bulk": (0.0, 0.6, 0.0, 0.4),

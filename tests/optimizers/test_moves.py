@@ -1,5 +1,7 @@
 """The parts a hop is made of: deformation, surroundings, moves, the exchange model, the portfolio."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -145,7 +147,7 @@ def test_relocation_moves_one_atom_to_a_free_contact(dtype, seed):
     system = _icosahedron()
     surroundings = environment(system.positions, system)
     noise = _noise(seed, *moves.relocation_noise(len(system.species)))
-    moved = moves.relocate(noise, HEADS["relocate"], system.positions, system, surroundings, 0.5, 0.5)
+    moved = moves.relocate(noise, HEADS["relocate"], system.positions, system, surroundings, 0.0, 0.5, 0.5)
     changed = np.flatnonzero(np.any(np.asarray(moved != system.positions), axis=1))
     assert len(changed) == 1
     assert changed[0] != 0, "the centre is the best bound atom"
@@ -155,6 +157,19 @@ def test_relocation_moves_one_atom_to_a_free_contact(dtype, seed):
     np.testing.assert_allclose(distances.min(), contact, rtol=1e-9)
     way = np.linalg.norm(np.asarray(moved - system.positions)[changed[0]])
     assert way > moves.OWN_SITE * contact, "its own site is no new one"
+
+
+@pytest.mark.parametrize("name", ["lj13", "mixed", "slab"])
+def test_relocation_goes_on_to_other_atoms_that_can_move(dtype, name):
+    system = make_system(**SYSTEMS[name])
+    surroundings = environment(system.positions, system)
+    noise = _noise(3, *moves.relocation_noise(len(system.species)))
+    relocate = partial(moves.relocate, noise, HEADS["relocate"], system.positions, system, surroundings)
+    one, many = (np.any(np.asarray(relocate(more, 0.5, 0.5) != system.positions), axis=1) for more in (0.0, 1.0))
+    assert one.sum() == 1
+    assert many.sum() == min(moves.MOST_RELOCATED, np.asarray(system.movable).sum())
+    assert many[one].all(), "the first of them is the same"
+    assert not many[~np.asarray(system.movable)].any()
 
 
 def test_neighbourhood_shake_moves_the_neighbours_of_one_atom(dtype):
