@@ -39,6 +39,7 @@ RANGES = {
     "wall_exponent": (1.5, 3.0),
     "wall_strength": (0.8, 2.0),
     "patience_per_atom": (0.4, 2.0),
+    "known_patience": (0.1, 1.0),
     "more": (0.1, 0.8),
     "atom_temperature": (0.3, 1.5),
     "site_temperature": (0.2, 1.0),

@@ -15,6 +15,10 @@ from .policy import count, squash
 from .portfolio import EXCHANGE, MOVES, Portfolio
 from .relax import RelaxState
 
+N_DEAD_ENDS = 16
+"""Runs whose lowest energies are remembered."""
+SAME_ENERGY = 2e-3
+"""Energy scales within which two minima count as one."""
 FEWEST_ATOMS = 10
 """Smaller clusters are searched as patiently as this many atoms."""
 
@@ -42,6 +46,7 @@ class LearnedHopConfig:
     wall_exponent: float = 2.0
     wall_strength: float = 1.3
     patience_per_atom: float = 1.1  # hops without a new best of the run, then restart
+    known_patience: float = 0.3  # share of it where an earlier run has ended already
     compound_patience_per_atom: float = 4.0  # of clusters of compounds
     other_patience: float = 1000.0  # of what is not a cluster: its fresh starts are long ways up
     more: float = 0.4  # probability that a relocation moves one more atom; none of a compound
@@ -75,6 +80,7 @@ class LearnedHopState(NamedTuple):
     current_energy: jax.Array  # [] eV, infinity before the first minimum of a run
     run_best: jax.Array  # [] eV, lowest minimum since the restart
     stall: jax.Array  # [] int32, hops since run_best fell
+    dead_ends: jax.Array  # [N_DEAD_ENDS] eV, run_best of the last runs that ended, infinity where there is none
     move: jax.Array  # [] int32, the last move made
     gave_up: jax.Array  # [] bool, the relaxation was abandoned before its minimum
     portfolio: Portfolio
@@ -83,12 +89,14 @@ class LearnedHopState(NamedTuple):
     luck: jax.Array  # [] rise that the next minimum may have, in kT
 
 
-def patience(config: LearnedHopConfig, system: System):
+def patience(config: LearnedHopConfig, state: LearnedHopState):
     """Returns the hops without a new best after which a run restarts, `[]`."""
+    system = state.system
     n_movable = jnp.sum((has_element(system) & system.movable).astype(system.positions.dtype))
     each = jnp.where(is_compound(system), config.compound_patience_per_atom, config.patience_per_atom)
     hops = each * jnp.maximum(n_movable, FEWEST_ATOMS)
-    return jnp.where(is_cluster(system), hops, config.other_patience)
+    known = jnp.any(jnp.abs(state.dead_ends - state.run_best) < SAME_ENERGY * system.energy_scale)
+    return jnp.where(is_cluster(system), hops, config.other_patience) * jnp.where(known, config.known_patience, 1.0)
 
 
 def temperature(config: LearnedHopConfig, system: System):
@@ -167,7 +175,7 @@ def hop_features(state, change, config):
             squash(change) / 3.0,
             above(state.run_best),
             above(state.best_energy),
-            state.stall.astype(dtype) / patience(config, system),
+            state.stall.astype(dtype) / patience(config, state),
             jnp.log1p(state.n_hops.astype(dtype)) / 5.0,
             jnp.log1p(state.n_restarts.astype(dtype)) / 3.0,
             count(system),

@@ -11,7 +11,7 @@ import numpy as np
 from ..types import STEP, System
 from .deform import Deformation
 from .exchange import N_PAIR_FEATURES, ExchangeModel
-from .hop_state import LearnedHopConfig, LearnedHopState
+from .hop_state import N_DEAD_ENDS, LearnedHopConfig, LearnedHopState
 from .host_random import split, to_normal, uniforms
 from .kinds import SIMILAR
 from .learn2hop import INVERSE_CURVATURE, Learn2HopState, rotation_rows
@@ -53,6 +53,7 @@ def start_learned_hop(params: dict, config: LearnedHopConfig, key, system: Syste
         "current_energy": _real(np.inf),
         "run_best": _real(np.inf),
         "stall": _whole(0),
+        "dead_ends": np.full(N_DEAD_ENDS, np.inf),
         "move": _whole(SHAKE),
         "gave_up": np.zeros((), bool),
         "portfolio": Portfolio(*_arrays(np.full(len(ARMS), np.inf), _whole(arm))),

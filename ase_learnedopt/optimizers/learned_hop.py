@@ -15,7 +15,7 @@ from .deform import Deformation
 from .environment import environment
 from .exchange import N_PAIR_FEATURES, exchange, exchange_noise, init_model, observe
 from .hop_relaxation import advance_relaxation, fresh_relaxation
-from .hop_state import LearnedHopConfig, LearnedHopState, hop_features, patience, temperature
+from .hop_state import N_DEAD_ENDS, LearnedHopConfig, LearnedHopState, hop_features, patience, temperature
 from .kinds import is_cluster, is_compound
 from .moves import relocate, relocation_noise, shake, shake_neighborhood
 from .networks import apply_head
@@ -71,6 +71,7 @@ def _init(config, params, key, system, budget):
         current_energy=nothing,
         run_best=nothing,
         stall=zero,
+        dead_ends=jnp.full((N_DEAD_ENDS,), jnp.inf, dtype),
         move=jnp.full((), SHAKE, jnp.int32),
         gave_up=jnp.zeros((), bool),
         portfolio=init_portfolio(dtype),
@@ -96,7 +97,7 @@ def _hop(config, params, state, neighbors):
     for_accept, noise = noise[0], noise[1:]
     for_hop, for_play = noise[: -len(PLAY_NOISE)], noise[-len(PLAY_NOISE) :]
     state, outputs = _judge(config, params, state._replace(key=key), for_accept)
-    stalled = state.stall.astype(dtype) >= patience(config, state.system) * jnp.exp(outputs[1])
+    stalled = state.stall.astype(dtype) >= patience(config, state) * jnp.exp(outputs[1])
     ends = stalled | ~jnp.isfinite(state.current_energy)  # of a start without an energy nothing can be made
     hopped = _propose(config, params, state, for_hop, outputs, neighbors)
     restarted = _restart(params, config, state, for_play, key_start)
@@ -179,6 +180,7 @@ def _restart(params, config, state, noise, key):
         current_energy=nothing,
         run_best=nothing,
         stall=jnp.zeros((), jnp.int32),
+        dead_ends=state.dead_ends.at[state.n_restarts % N_DEAD_ENDS].set(state.run_best),
         move=jnp.full((), SHAKE, jnp.int32),
         portfolio=portfolio,
         deformation=deformation,

@@ -195,6 +195,20 @@ def test_patience_output_is_wired(at_minimum, dtype):
     assert int(hop(_hop_bias("log patience", -20.0), state).event) == RESTART
 
 
+def test_a_run_ends_sooner_where_an_earlier_one_has_ended(at_minimum, dtype):
+    n_atoms, state = 13, at_minimum["lj13"]
+    lowest = state.relax.value - 10.0
+    hops = round(0.5 * CONFIG.patience_per_atom * n_atoms)
+    state = state._replace(stall=jnp.full((), hops, jnp.int32), run_best=lowest)
+    assert int(hop(warm_start(), state).event) == HOP
+    known = state._replace(dead_ends=state.dead_ends.at[3].set(lowest + 1e-3 * state.system.energy_scale))
+    restarted = hop(warm_start(), known)
+    assert int(restarted.event) == RESTART
+    assert float(restarted.dead_ends[int(known.n_restarts)]) == float(lowest), "and is remembered"
+    other = state._replace(dead_ends=state.dead_ends.at[3].set(lowest + 0.01 * state.system.energy_scale))
+    assert int(hop(warm_start(), other).event) == HOP
+
+
 @pytest.mark.parametrize("move", range(len(MOVES)))
 def test_move_outputs_are_wired(at_minimum, dtype, move):
     assert int(hop(_hop_bias(f"move {MOVES[move]}", 40.0), at_minimum["mixed"]).move) == move
