@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from .types import System
 
 APART = 0.8
-"""Contacts that atoms are pushed apart to."""
+"""Contacts that atoms of a fresh start are pushed apart to."""
 PASSES = 12
 
 
@@ -84,16 +84,16 @@ def container_radius(system: System):
     return (2.0 * volume * 3.0 / (4.0 * jnp.pi)) ** (1.0 / 3.0)
 
 
-def pushed_apart(positions, system: System):
+def pushed_apart(positions, system: System, contacts=APART):
     """Returns positions `[n_atoms, 3]` with the movable atoms that overlap moved apart, for no evaluation.
 
-    In `PASSES` passes every pair nearer than `APART` contacts shares out what it lacks, the movable atom of a pair with
-    a fixed one all of it. At the density of a random start few pairs are left much nearer than that. In such overlaps
+    In `PASSES` passes every pair nearer than so many `contacts` shares out what it lacks, the movable atom of a pair
+    with a fixed one all of it. At the density of a random start few pairs are left much nearer than that. In overlaps
     forces say nothing, and many calculators fail.
     """
     atoms = has_element(system)
     moves = (atoms & system.movable).astype(positions.dtype)
-    wanted = APART * (system.radii[:, None] + system.radii[None, :])
+    wanted = contacts * (system.radii[:, None] + system.radii[None, :])
     pairs = atoms[:, None] & atoms[None, :] & ~jnp.eye(positions.shape[0], dtype=bool)
     share = 1.0 / jnp.maximum(moves[:, None] + moves[None, :], 1.0)
 

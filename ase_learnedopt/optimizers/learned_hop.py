@@ -8,7 +8,7 @@ J. Phys. Chem. A 101, 5111, 1997); after too many hops without a new best, a fre
 import jax
 import jax.numpy as jnp
 
-from ..geometry import pushed_apart, random_start
+from ..geometry import APART, pushed_apart, random_start
 from ..types import HOP, RESTART, Optimizer
 from .base import common_fields, compose
 from .deform import Deformation
@@ -98,11 +98,13 @@ def _hop(config, params, state, neighbors):
     for_hop, for_play = noise[: -len(PLAY_NOISE)], noise[-len(PLAY_NOISE) :]
     state, outputs = _judge(config, params, state._replace(key=key), for_accept)
     stalled = state.stall.astype(dtype) >= patience(config, state) * jnp.exp(outputs[1])
-    ends = stalled | ~jnp.isfinite(state.current_energy)  # of a start without an energy nothing can be made
+    lost = ~jnp.isfinite(state.current_energy)  # of a start without an energy nothing can be made
+    ends = stalled | lost
+    contacts = jnp.where(lost, 1.0, APART).astype(dtype)  # where the calculator could not follow, with more room
     hopped = _propose(config, params, state, for_hop, outputs, neighbors)
     restarted = _restart(params, config, state, for_play, key_start)
     state = jax.tree.map(lambda new, old: jnp.where(ends, new, old), restarted, hopped)
-    positions = jax.lax.cond(ends, lambda p: pushed_apart(p, state.system), lambda p: p, state.positions)
+    positions = jax.lax.cond(ends, lambda p: pushed_apart(p, state.system, contacts), lambda p: p, state.positions)
     start = fresh_relaxation(config, state.system, positions)
     return state._replace(positions=positions, relax=start, pending=jnp.zeros((), bool), gave_up=jnp.zeros((), bool))
 

@@ -36,7 +36,7 @@ def test_resumed_is_uninterrupted(make, cluster, tmp_path, killed_at, fails):
     if fails:
         if not make.searches:
             pytest.skip("a relaxation cannot do without")
-        cluster = partial(cluster, rattle=0.02, broken_within=0.95, error=RuntimeError("no convergence"))
+        cluster = partial(cluster, rattle=0.02, broken_within=1.0, error=RuntimeError("no convergence"))
     whole = make(cluster(), seed=3)
     expected = path_of(whole, 1e-3, STEPS)
     first = make(cluster(), seed=3, restart=tmp_path / "state.json")
