@@ -65,6 +65,8 @@ def main() -> None:
     parser.add_argument("--starts", type=int, default=32, help="of each system, the same for all points (default 32)")
     parser.add_argument("--seed", type=int, default=810, help="(default 810)")
     arguments = parser.parse_args()
+    if arguments.points < 2 * len(RANGES) + 2:
+        parser.error(f"--points is {arguments.points}; the fit of {len(RANGES)} constants needs {2 * len(RANGES) + 2}")
     if arguments.table is None:
         measure(arguments)
     print(table(dict(np.load(arguments.table or arguments.out))))
