@@ -2,6 +2,7 @@
 
     python benchmarks/constants.py --out constants.npz
     python benchmarks/constants.py --table benchmarks/constants.npz
+    python benchmarks/constants.py --table benchmarks/constants.npz --only lj57
 
 The logarithm of the evaluations per success, averaged over systems, is fitted by a constant for each round, a line and
 a parabola in every constant. The table has, for each constant, its range, the effect of going from the middle of the
@@ -60,6 +61,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("constants.npz"), help="record to write")
     parser.add_argument("--table", type=Path, help="print the table of a record, and exit")
+    parser.add_argument("--only", help="systems that the table is of, with commas; default all")
     parser.add_argument("--systems", default=SYSTEMS, help=f"(default {SYSTEMS})")
     parser.add_argument("--points", type=int, default=256, help="of each round (default 256)")
     parser.add_argument("--starts", type=int, default=32, help="of each system, the same for all points (default 32)")
@@ -69,7 +71,13 @@ def main() -> None:
         parser.error(f"--points is {arguments.points}; the fit of {len(RANGES)} constants needs {2 * len(RANGES) + 2}")
     if arguments.table is None:
         measure(arguments)
-    print(table(dict(np.load(arguments.table or arguments.out))))
+    record = dict(np.load(arguments.table or arguments.out))
+    if arguments.only:
+        wanted = arguments.only.split(",")
+        if unknown := set(wanted) - set(record["systems"]):
+            parser.error(f"--only: {', '.join(sorted(unknown))} not among {', '.join(record['systems'])}")
+        record["log_cost"] = record["log_cost"][:, np.isin(record["systems"], wanted)]
+    print(table(record))
 
 
 def measure(arguments) -> None:
