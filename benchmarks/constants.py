@@ -8,7 +8,7 @@ The logarithm of the evaluations per success, averaged over systems, is fitted b
 a parabola in every constant. The table has, for each constant, its range, the effect of going from the middle of the
 range to its upper end (negative: fewer evaluations) with its standard error, and where the parabola is lowest. A second
 round draws within a third of the ranges around the point that the first one found. Minutes on a GPU, hours on two
-cores. `benchmarks/constants.npz` is such a record, with constants that were given up since (see docs/training.md).
+cores. `benchmarks/constants.npz` is a record of the same form, by a forerunner (see docs/training.md).
 """
 
 import argparse
