@@ -1,8 +1,9 @@
 """Runs many walkers of one optimizer on a JAX potential at once. Layer 1.
 
 Hops are rare and dear, ordinary steps frequent and cheap, and under `vmap` a branch costs what both its sides cost. So
-a rollout goes in windows: `window` evaluations for every walker, then one round of hops for those that asked for one.
-A walker that waits for its hop evaluates nothing, so what it does and what it counts is the same as alone.
+a rollout goes in windows: `window` evaluations for every walker, then the hops of those that asked for one, for an
+eighth of all walkers at a time. A walker that waits for its hop evaluates nothing, so what it does and what it counts
+is the same as alone.
 """
 
 from functools import partial
@@ -57,16 +58,19 @@ def rollout(optimizer: Optimizer, potential: PotentialFn, state, budget, target,
     def one_window(state, _):
         state = jax.lax.fori_loop(0, window, lambda _, s: jax.vmap(evaluate)(s, target), state)
         if optimizer.hop is not None:
-            state = _hop_some(optimizer.hop, state)
+            state = _hop_all(optimizer.hop, state)
         return state, Trace(state.n_evaluations, state.best_energy)
 
     return jax.lax.scan(one_window, state, None, length=n_windows)
 
 
-def _hop_some(hop, state):
-    """Calls `hop` on a quarter of the walkers, those that wait for it first; the rare rest waits one window longer."""
-    n_walkers = state.pending.shape[0]
-    n_hops = max(1, min(n_walkers, -(-n_walkers // 4)))
+def _hop_all(hop, state):
+    """Calls `hop` on an eighth of the walkers, those that wait for it first, until none does."""
+    n_hops = -(-state.pending.shape[0] // 8)
+    return jax.lax.while_loop(lambda s: jnp.any(s.pending), lambda s: _hop_some(hop, s, n_hops), state)
+
+
+def _hop_some(hop, state, n_hops: int):
     _, chosen = jax.lax.top_k(state.pending.astype(jnp.int32), n_hops)
 
     def hop_if_pending(state):

@@ -12,8 +12,10 @@ from typing import NamedTuple, Protocol
 
 import jax
 
-STEP, MINIMUM, HOP, RESTART = 0, 1, 2, 3
-"""Values of `OptimizerState.event`: ordinary step, local minimum just evaluated, hop proposed, fresh start proposed."""
+STEP, MINIMUM, HOP, RESTART, MODEL = range(5)
+"""Values of `OptimizerState.event`: ordinary step, local minimum just evaluated, hop proposed, fresh start proposed,
+ordinary step after which `hop` is to renew what a relaxation knows of its surroundings.
+"""
 
 
 class System(NamedTuple):
@@ -65,7 +67,7 @@ class OptimizerState(Protocol):
 
     @property
     def event(self) -> jax.Array:
-        """[] int32, one of STEP, MINIMUM, HOP, RESTART: what the last call did."""
+        """[] int32, one of STEP, MINIMUM, HOP, RESTART, MODEL: what the last call did."""
 
     @property
     def pending(self) -> jax.Array:

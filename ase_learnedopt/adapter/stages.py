@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..types import HOP, MINIMUM, RESTART, System
+from ..types import HOP, MINIMUM, MODEL, RESTART, System
 from .checks import Limits, key_from_seed
 from .compiled import Policy
 from .convert import Rows, to_rows, to_system
@@ -123,7 +123,7 @@ class Stages:
             return "target"
         if limits.patience is not None and self.hops_since_best > limits.patience:
             return "patience"
-        at_minimum = self._search.pending or self._search.event == MINIMUM
+        at_minimum = self._search.event == MINIMUM or (self._search.pending and self._search.event != MODEL)
         if limits.max_hops is not None and at_minimum and self.n_hops >= limits.max_hops:
             return "max_hops"
         if room.time_is_up:

@@ -4,11 +4,12 @@ Layer 2. Crystals and surfaces start near their minimum, as what users relax doe
 """
 
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 
 from ..potentials import emt, images_for, make_system
 from ..potentials.emt import CUTOFF, emt_scales
@@ -29,7 +30,7 @@ def emt_clusters(elements: Sequence[str], sizes: Sequence[int]) -> list[Task]:
     """
     systems = {(element, n): make_system([0] * n, emt_scales((element,))) for element in elements for n in sizes}
     return [
-        Task(f"emt-{element}{n}", _metal((element,), None), partial(draw_start, system))
+        Task(f"emt-{element}{n}", _metal((element,), None), Partial(draw_start, system))
         for (element, n), system in systems.items()
     ]
 
@@ -55,7 +56,7 @@ def emt_crystals(elements: Sequence[str], repeat: int = 2, vacancies: int = 1) -
         system = make_system([0] * (n - vacancies), scales, edge=float(edge))
         potential = _metal((element,), images_for(edge * np.eye(3), (True,) * 3, CUTOFF))
         sites = jnp.asarray(_fcc(repeat) * edge, system.positions.dtype)
-        tasks.append(Task(f"emt-{element}{n}-{vacancies}", potential, partial(_with_vacancies, system, sites)))
+        tasks.append(Task(f"emt-{element}{n}-{vacancies}", potential, Partial(_with_vacancies, system, sites)))
     return tasks
 
 
@@ -94,7 +95,7 @@ def emt_slabs(
             movable=jnp.asarray(np.arange(len(species)) >= fixed * size[0] * size[1]),
         )
         potential = _metal(pair, images_for(cell, (True, True, False), CUTOFF))
-        draw = partial(_with_adatoms, system, jnp.asarray(sites, system.positions.dtype), 0.9 * bond)
+        draw = Partial(_with_adatoms, system, jnp.asarray(sites, system.positions.dtype), 0.9 * bond)
         tasks.append(Task(f"emt-{element}{len(sites)}-slab-{pair[-1]}{adatoms}", potential, draw))
     return tasks
 

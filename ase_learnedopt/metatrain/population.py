@@ -22,7 +22,7 @@ WINDOW = 8
 SEGMENT = 4
 """Windows of one compiled call: budgets of any length run the same program, and end when the walkers have. In a longer
 one the whole batch runs for its last walkers, a shorter one waits for the answer more often."""
-SLACK = 1.15
+SLACK = 1.4
 """Windows in excess of budget / `WINDOW`: what walkers lose while they wait for their hop."""
 SPENT = 0.98
 """Share of all evaluations after which the last stragglers are not waited for: the whole batch would run for them."""

@@ -6,6 +6,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax.tree_util import Partial
 
 from ..geometry import random_start
 from ..neighbors import bucket
@@ -19,7 +20,8 @@ class Task:
     Attributes:
       name: unique within a run, such as "lj38".
       potential: energy and forces of one structure.
-      draw: key -> `System` with a start of its own; pure JAX, so that it can be vmapped.
+      draw: key -> `System` with a start of its own; pure JAX, so that it can be vmapped. Best a
+        `jax.tree_util.Partial` of a function and a system: tasks of one size then share what is compiled.
       reference: eV, lowest known energy; None where the training keeps the lowest it has seen.
     """
 
@@ -61,12 +63,14 @@ def draw_batch(task: Task, keys, rows: int | None = None) -> System:
     rows = rows_for(task.n_atoms) if rows is None else rows
     if rows < task.n_atoms:
         raise ValueError(f"{task.name} has {task.n_atoms} atoms, more than rows={rows}")
-    return _draw_batch(task, rows, keys)
+    draw = task.draw if isinstance(task.draw, Partial) else Partial(task.draw)
+    return _draw_batch(draw, rows, keys)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def _draw_batch(task: Task, rows: int, keys) -> System:
-    return jax.vmap(lambda key: pad(task.draw(key), rows))(keys)
+# What a Partial holds is an argument of the program; as constants in it, it compiled for 20 s a task on a GPU.
+@partial(jax.jit, static_argnames=("rows",))
+def _draw_batch(draw: Partial, rows: int, keys) -> System:
+    return jax.vmap(lambda key: pad(draw(key), rows))(keys)
 
 
 def pad(system: System, rows: int) -> System:

@@ -8,7 +8,7 @@ number of rows are trained with one compiled program. A family of one's own:
     def dipoles(sizes):
         potential = my_potential()
         systems = [make_system([0] * n, Scales(1.0, 1.0, (0.5,))) for n in sizes]
-        return [Task(f"dipoles{len(s.species)}", potential, partial(draw_start, s)) for s in systems]
+        return [Task(f"dipoles{len(s.species)}", potential, Partial(draw_start, s)) for s in systems]
 
     FAMILIES["dipoles"] = dipoles
 """
@@ -18,6 +18,7 @@ from functools import lru_cache, partial
 from itertools import product
 
 import numpy as np
+from jax.tree_util import Partial
 
 from ..potentials import cluster_system, gupta, gupta_scales, make_system, morse, morse_scales, reference_minimum
 from ..potentials.pairs import images_for
@@ -62,7 +63,7 @@ def gupta_clusters(
         counts = (first, n - first)[: len(elements)]
         name = "".join(f"{symbol}{count}" for symbol, count in zip(elements, counts, strict=True) if count)
         species = np.repeat(np.arange(len(elements)), counts)
-        tasks[name] = Task(name, potential, partial(draw_start, make_system(species, scales)), _known(name))
+        tasks[name] = Task(name, potential, Partial(draw_start, make_system(species, scales)), _known(name))
     return list(tasks.values())
 
 
@@ -70,7 +71,7 @@ def morse_clusters(sizes: Sequence[int], ranges: Sequence[float] = (3.0, 6.0, 10
     """Returns Morse clusters of every size and range parameter rho0."""
     systems = [make_system([0] * n, morse_scales()) for n in sizes]
     return [
-        Task(f"morse{len(system.species)}-rho{rho:g}", _morse(float(rho)), partial(draw_start, system))
+        Task(f"morse{len(system.species)}-rho{rho:g}", _morse(float(rho)), Partial(draw_start, system))
         for rho, system in product(ranges, systems)
     ]
 
@@ -92,7 +93,7 @@ def silicon_cells(sizes: Sequence[int], densities: Sequence[float] = (1.0,), sta
     for n, density in product(sizes, densities):
         edge = SILICON_LATTICE * (n / 8.0 / density) ** (1.0 / 3.0)
         system, potential = make_system([0] * n, stillinger_weber_scales(), edge=edge), _silicon(edge)
-        draw = partial(draw_start, system) if start == "random" else partial(melt, potential, system)
+        draw = Partial(draw_start, system) if start == "random" else Partial(partial(melt, potential), system)
         suffix = ("" if density == 1.0 else f"-density{density:g}") + ("" if start == "random" else "-liquid")
         tasks.append(Task(f"si{n}{suffix}", potential, draw))
     return tasks
@@ -112,7 +113,7 @@ FAMILIES: dict[str, Callable[..., list[Task]]] = {
 
 def _named(name: str, reference: float) -> Task:
     potential, system = cluster_system(name)
-    return Task(name, potential, partial(draw_start, system), reference)
+    return Task(name, potential, Partial(draw_start, system), reference)
 
 
 def _known(name: str) -> float | None:

@@ -2,6 +2,9 @@
 
 An energy that is not finite says that the calculator failed there: the step is taken back, as one that raised the
 energy. Where no geometry of the relaxation has an energy, or many steps in a row had none, the hop was in vain.
+
+The quasi-Newton core works in a model of the Hessian from geometry alone. That is dear, so a relaxation that wants a
+new one asks for it as for a hop (event MODEL), which in batches is done for few at a time.
 """
 
 from typing import NamedTuple
@@ -10,12 +13,13 @@ import jax
 import jax.numpy as jnp
 
 from ..geometry import has_element
-from ..types import MINIMUM, STEP
+from ..types import MINIMUM, MODEL, STEP
 from .base import record
 from .deform import deformation_value_and_gradient
 from .hop_state import give_up_features, step_features
 from .kinds import is_cluster
 from .local import energy_gradient, rms_gradient
+from .model_hessian import inverse_model_hessian, untrained_springs
 from .networks import apply_head
 from .relax import MAX_REJECTIONS, RelaxState, relax_init, relax_step
 
@@ -34,6 +38,13 @@ def fresh_relaxation(config, system, positions):
     """Returns a relaxation that has evaluated nothing yet."""
     scale = config.inverse_curvature * system.length_scale**2 / system.energy_scale
     return relax_init(positions, scale, config.memory)
+
+
+def with_model(state):
+    """Returns a state with a model of the Hessian at the last good point of its relaxation."""
+    if state.metric is None:
+        return state
+    return state._replace(metric=inverse_model_hessian(untrained_springs(), state.relax.positions, state.system))
 
 
 def step_relaxation(config, params, state, energy, forces) -> Step:
@@ -64,7 +75,7 @@ def step_relaxation(config, params, state, energy, forces) -> Step:
     outputs = apply_head(params["step"], step_features(state, relax, size, seen, deforming))
     cap = config.maxstep * system.length_scale * jnp.exp(outputs[1])
     relax, proposal = relax_step(
-        relax, state.positions, value, gradient, cap, jnp.exp(outputs[0]), unrolled=config.unrolled
+        relax, state.positions, value, gradient, cap, jnp.exp(outputs[0]), state.metric, config.unrolled
     )
     decrease = -jnp.sum(relax.gradient * (proposal - relax.positions))
     return Step(relax, proposal, size, deforming, give_up_features(config, state, relax, size, decrease))
@@ -82,11 +93,15 @@ def advance_relaxation(config, params, state, energy, forces):
     lost = failed & ((state.relax.n_steps == 0) | (state.relax.n_rejected >= MAX_REJECTIONS))
     gave_up = doubted | lost
     pending = minimum | gave_up
+    turned = state.deforming & ~step.deforming
+    due = (step.relax.n_steps % config.refresh == 0) | turned | (state.n_evaluations == 0)
+    due = due & ~pending & (state.metric is not None)
+    event = jnp.where(minimum, MINIMUM, jnp.where(due, MODEL, STEP))
     return state._replace(
         **record(state, energy),
         positions=jnp.where(pending, state.positions, step.proposal),
-        event=jnp.where(minimum, MINIMUM, STEP).astype(jnp.int32),
-        pending=pending,
+        event=event.astype(jnp.int32),
+        pending=pending | due,
         relax=step.relax,
         deforming=step.deforming,
         gave_up=gave_up,

@@ -28,6 +28,8 @@ class LearnedHopConfig:
     """Sets the constants of the classical policy, in length scales and energy scales."""
 
     memory: int = 6  # curvature pairs kept
+    modelled: int = 128  # rows up to which a model of the Hessian is made: it costs a dense inverse
+    refresh: int = 8  # steps of a relaxation between two models
     tolerance: float = 0.033  # rms gradient of a minimum
     other_tolerance: float = 0.04  # of what is not a cluster
     max_relax_steps: int = 300
@@ -70,6 +72,7 @@ class LearnedHopState(NamedTuple):
     key: jax.Array
     budget: jax.Array  # [] evaluations, infinity if unknown
     relax: RelaxState
+    metric: jax.Array | None  # [3 * n_atoms, 3 * n_atoms] the model of the inverse Hessian
     deforming: jax.Array  # [] bool
     deformation: Deformation
     strength_factor: jax.Array  # [] on the deformation of this hop

@@ -37,12 +37,14 @@ from .relax import RelaxState
 def start_learned_hop(params: dict, config: LearnedHopConfig, key, system: System, budget: float) -> LearnedHopState:
     """Returns the first state of a run, all of it NumPy arrays, from a system and a key `[2]` that are."""
     key, key_arm = split(key)
+    n = len(system.positions)
     arm, deformation = _first_play(params["restart"], key_arm, system)
     scale = config.inverse_curvature * float(system.length_scale) ** 2 / float(system.energy_scale)
     state: dict[str, Any] = {
         **start_fields(key, system),
         "budget": _real(budget),
         "relax": start_relaxation(system.positions, scale, config.memory),
+        "metric": np.eye(3 * n) if n <= config.modelled else None,
         "deforming": np.asarray(deformation.strength > 0),
         "deformation": deformation,
         "strength_factor": _real(1.0),

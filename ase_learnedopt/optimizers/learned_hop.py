@@ -9,12 +9,12 @@ import jax
 import jax.numpy as jnp
 
 from ..geometry import APART, pushed_apart, random_start
-from ..types import HOP, RESTART, Optimizer
+from ..types import HOP, MODEL, RESTART, STEP, Optimizer
 from .base import common_fields, compose
 from .deform import Deformation
 from .environment import environment
 from .exchange import N_PAIR_FEATURES, exchange, exchange_noise, init_model, observe
-from .hop_relaxation import advance_relaxation, fresh_relaxation
+from .hop_relaxation import advance_relaxation, fresh_relaxation, with_model
 from .hop_state import N_DEAD_ENDS, LearnedHopConfig, LearnedHopState, hop_features, patience, temperature
 from .kinds import is_cluster, is_compound
 from .moves import relocate, relocation_noise, shake, shake_neighborhood
@@ -48,19 +48,26 @@ def learned_hop(params: dict | None = None, config: LearnedHopConfig | None = No
         return advance_relaxation(config, params, state, energy, forces)
 
     def hop(state, neighbors=None):
-        return _hop(config, params, state, neighbors)
+        def renewed(state):
+            return state._replace(event=jnp.full((), STEP, jnp.int32), pending=jnp.zeros((), bool))
+
+        if state.metric is None:
+            return _hop(config, params, state, neighbors)
+        hopped = jax.lax.cond(state.event == MODEL, renewed, lambda s: _hop(config, params, s, neighbors), state)
+        return with_model(hopped)
 
     return compose(init, advance, hop)
 
 
 def _init(config, params, key, system, budget):
-    dtype = system.positions.dtype
+    n, dtype = system.positions.shape[0], system.positions.dtype
     key, key_arm = jax.random.split(key)
     zero, nothing = jnp.zeros((), jnp.int32), jnp.full((), jnp.inf, dtype)
     state = LearnedHopState(
         **common_fields(key, system),
         budget=jnp.asarray(budget, dtype),
         relax=fresh_relaxation(config, system, system.positions),
+        metric=jnp.eye(3 * n, dtype=dtype) if n <= config.modelled else None,  # until the first evaluation
         deforming=jnp.zeros((), bool),
         deformation=Deformation(jnp.zeros((), dtype), jnp.full((), 4.0, dtype), jnp.eye(3, dtype=dtype)),
         strength_factor=jnp.ones((), dtype),

@@ -12,7 +12,7 @@ from ase_learnedopt.geometry import random_start
 from ase_learnedopt.optimizers.learned_hop import LearnedHopConfig, learned_hop
 from ase_learnedopt.optimizers.policy import HEADS, HOP_OUTPUTS, RESTART_OUTPUTS, STEP_OUTPUTS, warm_start
 from ase_learnedopt.optimizers.portfolio import ARMS, MOVES, RELOCATE, SHAKE
-from ase_learnedopt.types import HOP, MINIMUM, RESTART
+from ase_learnedopt.types import HOP, MINIMUM, MODEL, RESTART
 
 CONFIG = LearnedHopConfig(patience_per_atom=1e6)
 
@@ -30,7 +30,7 @@ def hop(params, state):
 
 @jax.jit
 def init(params, system):
-    return learned_hop(params, CONFIG).init(jax.random.PRNGKey(1), system)
+    return learned_hop(params, CONFIG).init(jax.random.PRNGKey(2), system)
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +43,8 @@ def at_minimum():
             state = init(params, make_system(**SYSTEMS[name]))
             for _ in range(2):
                 state = hop(params, state) if bool(state.pending) else state
-                while not bool(state.pending):
-                    state = advance(params, state)
+                while not bool(state.pending) or int(state.event) == MODEL:
+                    state = hop(params, state) if bool(state.pending) else advance(params, state)
             states[name] = state
     return states
 
@@ -243,6 +243,9 @@ def test_a_wall_is_steeper_and_stronger(at_minimum, dtype):
 
 def test_temperatures_of_a_relocation_are_wired(at_minimum, dtype):
     """Cold, the weakest atom goes to the best site; hot, any atom anywhere."""
+    state = at_minimum["lj13"]
+    rattled = state.relax.positions + 0.2 * np.random.default_rng(0).normal(size=state.positions.shape)
+    state = state._replace(current_positions=rattled, relax=state.relax._replace(positions=rattled))
 
     def relocated(value):
         params = _hop_bias("move relocate", 40.0)
@@ -251,8 +254,7 @@ def test_temperatures_of_a_relocation_are_wired(at_minimum, dtype):
             params["hop"]["output_bias"] = params["hop"]["output_bias"].at[output].set(value)
         moved = set()
         for seed in range(12):
-            state = at_minimum["lj13"]._replace(key=jax.random.PRNGKey(seed))
-            new = hop(params, state)
+            new = hop(params, state._replace(key=jax.random.PRNGKey(seed)))
             moved |= set(np.flatnonzero(np.any(np.asarray(new.positions != new.current_positions), axis=1)).tolist())
         return moved
 
