@@ -306,3 +306,48 @@ def test_only_shakes_are_deformed(at_minimum, dtype):
     for move, deforms in ((SHAKE, True), (RELOCATE, False)):
         state = hop(_hop_bias(f"move {MOVES[move]}", 40.0), at_minimum["lj13"])
         assert bool(state.deforming) is deforms
+
+
+def test_a_model_is_renewed_and_nothing_else_changes(dtype):
+    params, state = warm_start(), init(warm_start(), make_system(**SYSTEMS["lj13"]))
+    events = []
+    for _ in range(2 * CONFIG.refresh):
+        state = advance(params, state)
+        events.append(int(state.event))
+        if events[-1] != MODEL:
+            assert not bool(state.pending)
+            continue
+        renewed = hop(params, state)
+        assert not bool(renewed.pending) and not np.array_equal(renewed.metric, state.metric)
+        for field in ("positions", "n_hops", "n_restarts", "deforming", "stall"):
+            np.testing.assert_array_equal(getattr(renewed, field), getattr(state, field))
+        state = renewed
+    due = {0, CONFIG.refresh - 1, 2 * CONFIG.refresh - 1}
+    assert {k for k, event in enumerate(events) if event == MODEL} == due
+
+
+def test_large_systems_have_no_model(dtype):
+    optimizer = learned_hop(None, LearnedHopConfig(modelled=12))
+    system = make_system(**SYSTEMS["lj13"])
+    state, _ = run(optimizer, optimizer.init(jax.random.PRNGKey(0), system), 16 * CHUNK)
+    assert state.metric is None and int(state.n_hops) > 2
+
+
+def test_a_model_saves_evaluations():
+    """From the same 16 random starts of LJ26 to the first minimum of each."""
+
+    def evaluations(modelled):
+        optimizer = learned_hop(None, LearnedHopConfig(modelled=modelled))
+        system = make_system(np.zeros((26, 3)), dtype="float32", n_rows=26)
+
+        @jax.vmap
+        def first_minimum(key):
+            start = system._replace(positions=random_start(key, system))
+            events = run(optimizer, optimizer.init(key, start), 8 * CHUNK)[1].events
+            return jnp.argmax(events == HOP)
+
+        found = np.asarray(first_minimum(jax.random.split(jax.random.PRNGKey(3), 16)))
+        assert np.all(found > 0)
+        return found.mean()
+
+    assert evaluations(128) < 0.85 * evaluations(0)
