@@ -201,7 +201,7 @@ class TwoStageRun(Optimizer):
             return
         energy = self.optimizable.get_value() if energy is None else energy
         checks.require_finite(self._rows, energy, gradient, self._stages.n_evaluations + 1)
-        self._stages.require_sane(energy)
+        self._stages.require_sane(self._awaiting, energy)
         self._energy, self._gradient, self._evaluated = float(energy), gradient, True
         self._stages.record(self._awaiting, self._energy)
 

@@ -60,6 +60,7 @@ class Stages:
         self.n_hops = self.hops_since_best = self.n_evaluations = self.last_minimum = 0
         self.lowest_minimum = self.best_energy = float("inf")
         self.best_x: np.ndarray | None = None
+        self._before: tuple[np.ndarray, float, np.ndarray] | None = None  # the last good evaluation of the search
         self._search: LearnedMethod | None = None
         self._relax: LearnedMethod | None = None
 
@@ -69,13 +70,17 @@ class Stages:
         if energy < self.best_energy:
             self.best_energy, self.best_x = energy, x.copy()
 
-    def require_sane(self, energy: float) -> None:
+    def require_sane(self, x: np.ndarray, energy: float) -> None:
         """Raises ValueError for an energy that no structure has: a potential where atoms overlap, a failed cycle."""
         n_atoms = np.count_nonzero(self._rows.index >= 0)
-        drop = self.lowest_minimum - energy
-        if np.isfinite(drop) and drop > DEEPEST * n_atoms * self._scales[1]:
+        drop, slope = self.lowest_minimum - energy, 0.0
+        if np.isinf(self.lowest_minimum) and self._before is not None:
+            # Walls between atoms flatten on the way down, so no move gains more than their slope promised.
+            there, before, gradient = self._before
+            drop, slope = before - energy, float(np.linalg.norm(gradient) * np.linalg.norm(x - there))
+        if np.isfinite(drop) and drop > DEEPEST * n_atoms * self._scales[1] + slope:
             raise ValueError(
-                f"an energy of {energy:g} eV is {drop:.4g} eV below the lowest minimum, {drop / n_atoms:.3g} eV for "
+                f"an energy of {energy:g} eV is {drop:.4g} eV below those before, {drop / n_atoms:.3g} eV for "
                 "each atom: the calculator fails there, as many do where atoms overlap"
             )
 
@@ -97,6 +102,8 @@ class Stages:
             key, budget = key_from_seed(seed), room.search + 1
             self._search = LearnedMethod(self._search_policy, self._system(x), self._rows.n_dofs, key, budget)
         self._search.update(x, gradient, energy)
+        if np.isfinite(energy):
+            self._before = x.copy(), energy, np.array(gradient)
         if self._search.event == MINIMUM:
             self.found(x, energy)
         if self._search.event == MINIMUM or self.n_evaluations - self.last_minimum > LONGEST_HOP:
