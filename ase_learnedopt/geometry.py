@@ -10,7 +10,7 @@ APART = 0.8
 PASSES = 12
 
 
-def dual_vectors(vectors, periodic):
+def dual_vectors(vectors, periodic, xp=jnp):
     """Returns rows `[3, 3]` whose products with a position are its fractional coordinates along periodic directions.
 
     The pseudo-inverse of the periodic cell vectors: open directions, whatever the cell says there, give zero rows.
@@ -18,6 +18,7 @@ def dual_vectors(vectors, periodic):
     Args:
       vectors: `[3, 3]` cell vectors with open directions zeroed.
       periodic: `[3]` 1 where periodic, else 0, in the dtype of the vectors.
+      xp: jax.numpy, or numpy for what is computed once and not worth compiling; likewise below.
     """
     overlap = [[sum(vectors[a, c] * vectors[b, c] for c in range(3)) for b in range(3)] for a in range(3)]
     for a in range(3):
@@ -32,20 +33,20 @@ def dual_vectors(vectors, periodic):
     ]
     determinant = sum(overlap[0][b] * cofactor[b][0] for b in range(3))
     return (
-        jnp.stack(
-            [jnp.stack([sum(cofactor[a][b] * vectors[b, c] for b in range(3)) for c in range(3)]) for a in range(3)]
+        xp.stack(
+            [xp.stack([sum(cofactor[a][b] * vectors[b, c] for b in range(3)) for c in range(3)]) for a in range(3)]
         )
         / determinant
     )
 
 
-def minimum_image(displacements, cell, pbc):
+def minimum_image(displacements, cell, pbc, xp=jnp):
     """Returns displacements `[..., 3]` reduced to the nearest periodic image by rounding fractional coordinates.
 
     Exact for distances up to half the smallest cell height; open directions are left alone.
     """
-    vectors, dual = _periodic_vectors(cell, pbc)
-    return displacements - jnp.round(displacements @ dual.T) @ vectors
+    vectors, dual = _periodic_vectors(cell, pbc, xp)
+    return displacements - xp.round(displacements @ dual.T) @ vectors
 
 
 def pair_distances(here, there, cell, pbc):
@@ -64,11 +65,11 @@ def pair_components(here, there, cell, pbc):
     return [components[a] - sum(turns[b] * vectors[b, a] for b in range(3)) for a in range(3)]
 
 
-def _periodic_vectors(cell, pbc):
+def _periodic_vectors(cell, pbc, xp=jnp):
     """Returns the cell vectors with open directions zeroed, and their duals, each `[3, 3]`."""
     periodic = pbc.astype(cell.dtype)
     vectors = cell * periodic[:, None]
-    return vectors, dual_vectors(vectors, periodic)
+    return vectors, dual_vectors(vectors, periodic, xp)
 
 
 def has_element(system: System):

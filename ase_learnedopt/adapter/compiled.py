@@ -28,6 +28,9 @@ class Policy(NamedTuple):
     `start(params, config, key, system, budget)`, if there is one, returns what its `init` returns, in NumPy: for one
     structure that takes less time than to compile `init`.
 
+    `renew(state)`, if there is one, does in NumPy what `build` leaves out: after every hop, and instead of one where
+    the event is MODEL, it makes anew what relaxations know of their surroundings.
+
     `sees_neighbors`: whether `advance` takes neighbour rows as its last argument, as every `hop` does.
     """
 
@@ -36,6 +39,7 @@ class Policy(NamedTuple):
     config: Hashable
     start: Callable | None = None
     sees_neighbors: bool = False
+    renew: Callable | None = None
 
 
 class Compiled(NamedTuple):
@@ -44,6 +48,7 @@ class Compiled(NamedTuple):
     init: Callable  # (params, key, system, budget); not compiled where the policy has a `start`
     advance: Callable  # (params, state, observation, neighbors or None); positions, gradient, energy: [6 * n_atoms + 1]
     hop: Callable  # (params, state, n_atoms, neighbors); n_atoms is compiled in
+    revise: Callable  # (function, state, n_atoms): the function in NumPy; not compiled
     length: Callable  # as init: the length of a state of this size
 
 
@@ -135,11 +140,14 @@ def compile_policy(build: Callable, config: Hashable, params_layout: Layout, sta
     def hop(params, vector, n_atoms, neighbors):
         return pack(optimizer(params).hop(unpack(vector, n_atoms), neighbors))
 
+    def revise(function, vector, n_atoms):
+        return pack(function(unpack(np.asarray(vector), n_atoms)))
+
     def length(*args):
         return (jax.eval_shape(init, *args) if start is None else init_on_host(*args)).shape[0]
 
     first = _jit(init, RARELY) if start is None else init_on_host
-    return Compiled(first, _jit(advance, OFTEN), _jit(hop, RARELY, static_argnums=2), length)
+    return Compiled(first, _jit(advance, OFTEN), _jit(hop, RARELY, static_argnums=2), revise, length)
 
 
 def _jit(function: Callable, options: dict[str, bool | int | str], **kwargs) -> Callable:

@@ -1,9 +1,14 @@
 """LearnedHop as an ASE optimizer: the default search of this package. Layer 3."""
 
+from functools import partial
 from pathlib import Path
 
+import numpy as np
+
+from ..optimizers.hop_relaxation import with_model
 from ..optimizers.hop_state import LearnedHopConfig
 from ..optimizers.host_start import start_learned_hop
+from ..optimizers.learned_hop import unmodelled_hop
 from .trained import TrainedOptimizer
 
 
@@ -23,7 +28,9 @@ class LearnedHop(TrainedOptimizer):
     """
 
     architecture = "learned_hop"
+    _build = staticmethod(unmodelled_hop)
     _start = staticmethod(start_learned_hop)
+    _renew = staticmethod(partial(with_model, xp=np))  # compiled it would take longer than most searches spend on it
     _on_one_structure = {"unrolled": False}  # noqa: RUF012  nothing gained for one structure, and longer to compile
 
     def __init__(

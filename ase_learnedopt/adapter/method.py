@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from ..optimizers.environment import REACH
-from ..types import Neighbors, System
+from ..types import MODEL, Neighbors, System
 from .compiled import Policy, compile_policy, double_precision, flatten, host_device
 from .convert import to_rows
 
@@ -32,7 +32,7 @@ class LearnedMethod:
         params, layout = flatten(policy.params)
         self._functions = compile_policy(policy.build, policy.config, layout, policy.start)
         self._system, self._n_dofs, self._size = system, n_dofs, len(system.species)
-        self._sees_neighbors = policy.sees_neighbors
+        self._sees_neighbors, self._renew = policy.sees_neighbors, policy.renew
         with double_precision():
             self._params = jax.device_put(params, host_device())
 
@@ -61,10 +61,15 @@ class LearnedMethod:
             self._take(self._functions.advance(self._params, self._state[0], observation, neighbors))
 
     def hop(self) -> None:
-        """Proposes a new start, where one is pending."""
-        neighbors = self._neighbors(self._state[1][: self._n_dofs])
+        """Proposes a new start, or makes anew what a relaxation knows of its surroundings, where one is pending."""
+        state = self._state[0]
         with double_precision():
-            self._take(self._functions.hop(self._params, self._state[0], self._size, neighbors))
+            if self._renew is None or self.event != MODEL:
+                neighbors = self._neighbors(self._state[1][: self._n_dofs])
+                state = self._functions.hop(self._params, state, self._size, neighbors)
+            if self._renew is not None:
+                state = jax.device_put(self._functions.revise(self._renew, state, self._size), host_device())
+            self._take(state)
 
     def compute_step(self, x: np.ndarray) -> np.ndarray:
         """Returns the move `[n_dofs]` from `x` to the next geometry to evaluate."""

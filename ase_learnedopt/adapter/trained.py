@@ -25,6 +25,8 @@ class TrainedOptimizer(LearnedOptimizer):
 
     architecture: ClassVar[str]
     _start: ClassVar[Callable | None] = None
+    _build: ClassVar[Callable | None] = None  # in place of the table's
+    _renew: ClassVar[Callable | None] = None
     _sees_neighbors: ClassVar[bool] = False  # in every step
     _on_one_structure: ClassVar[dict[str, Any]] = {}  # constants that only batches want otherwise
 
@@ -48,9 +50,9 @@ class TrainedOptimizer(LearnedOptimizer):
         config = replace(self._config, **self._on_one_structure)
         if self._given_maxstep is not None:
             config = replace(config, maxstep=self._given_maxstep / self.length_scale)
-        return Policy(
-            LEARNED[self.architecture].build, self._params, config, type(self)._start, type(self)._sees_neighbors
-        )
+        own = type(self)
+        build = own._build or LEARNED[self.architecture].build
+        return Policy(build, self._params, config, own._start, own._sees_neighbors, own._renew)
 
     def _settings(self) -> str:
         return f"weights {self.weights}, {super()._settings()}"

@@ -35,9 +35,9 @@ class Environment(NamedTuple):
     features: jax.Array  # [n_atoms, len(ATOM_FEATURES)]
 
 
-def smooth_count(ratio, begin, width=0.4):
+def smooth_count(ratio, begin, width=0.4, xp=jnp):
     """Returns a weight in [0, 1] for distances in contacts: 1 below `begin`, falling as a smoothstep over `width`."""
-    t = jnp.clip((ratio - begin) / width, 0.0, 1.0)
+    t = xp.clip((ratio - begin) / width, 0.0, 1.0)
     return 1.0 - t * t * (3.0 - 2.0 * t)
 
 

@@ -40,11 +40,19 @@ def fresh_relaxation(config, system, positions):
     return relax_init(positions, scale, config.memory)
 
 
-def with_model(state):
-    """Returns a state with a model of the Hessian at the last good point of its relaxation."""
+def with_model(state, xp=jnp):
+    """Returns a state with a model of the Hessian at the last good point of its relaxation.
+
+    Where the state waited for one, it waits no longer. `xp`: jax.numpy, or numpy for a state of NumPy arrays.
+    """
     if state.metric is None:
         return state
-    return state._replace(metric=inverse_model_hessian(untrained_springs(), state.relax.positions, state.system))
+    waited = state.event == MODEL
+    return state._replace(
+        metric=inverse_model_hessian(untrained_springs(), state.relax.positions, state.system, xp),
+        event=xp.where(waited, STEP, state.event).astype(state.event.dtype),
+        pending=state.pending & ~waited,
+    )
 
 
 def step_relaxation(config, params, state, energy, forces) -> Step:

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from ..geometry import APART, pushed_apart, random_start
-from ..types import HOP, MODEL, RESTART, STEP, Optimizer
+from ..types import HOP, MODEL, RESTART, Optimizer
 from .base import common_fields, compose
 from .deform import Deformation
 from .environment import environment
@@ -38,6 +38,21 @@ FAILED = 10.0
 
 def learned_hop(params: dict | None = None, config: LearnedHopConfig | None = None) -> Optimizer:
     """Builds the optimizer from the parameters of its heads (None: the untrained, classical policy)."""
+    bare = unmodelled_hop(params, config)
+
+    def hop(state, neighbors=None):
+        if state.metric is None:
+            return bare.hop(state, neighbors)
+        return with_model(jax.lax.cond(state.event == MODEL, lambda s: s, lambda s: bare.hop(s, neighbors), state))
+
+    return compose(bare.init, bare.advance, hop)
+
+
+def unmodelled_hop(params: dict | None = None, config: LearnedHopConfig | None = None) -> Optimizer:
+    """Builds the optimizer for a driver that makes the models of the Hessian itself (`hop_relaxation.with_model`).
+
+    It is to do so after every hop, and instead of one where the event is MODEL.
+    """
     config = config or LearnedHopConfig()
     params = warm_start() if params is None else params
 
@@ -48,13 +63,7 @@ def learned_hop(params: dict | None = None, config: LearnedHopConfig | None = No
         return advance_relaxation(config, params, state, energy, forces)
 
     def hop(state, neighbors=None):
-        def renewed(state):
-            return state._replace(event=jnp.full((), STEP, jnp.int32), pending=jnp.zeros((), bool))
-
-        if state.metric is None:
-            return _hop(config, params, state, neighbors)
-        hopped = jax.lax.cond(state.event == MODEL, renewed, lambda s: _hop(config, params, s, neighbors), state)
-        return with_model(hopped)
+        return _hop(config, params, state, neighbors)
 
     return compose(init, advance, hop)
 

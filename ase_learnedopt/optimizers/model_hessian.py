@@ -34,7 +34,7 @@ def untrained_springs() -> dict:
     return {"logs": logs, "bond": np.zeros((len(BOND_FEATURES), len(BOND_OUTPUTS)), np.float32)}
 
 
-def inverse_model_hessian(springs, positions, system: System):
+def inverse_model_hessian(springs, positions, system: System, xp=jnp):
     """Returns the metric `[3 * n_atoms, 3 * n_atoms]`, in units of the inverse stiffness of a bond at contact.
 
     Args:
@@ -42,48 +42,49 @@ def inverse_model_hessian(springs, positions, system: System):
         adds to each of its outputs.
       positions: `[n_atoms, 3]` Angstrom.
       system: says what the rows are; its own positions are not used.
+      xp: jax.numpy, or numpy for a few models of one structure, which are not worth compiling.
     """
     n, dtype = positions.shape[0], positions.dtype
     atoms = has_element(system)
-    eye = jnp.eye(n, dtype=dtype)
-    pairs = atoms[:, None] & atoms[None, :] & ~jnp.eye(n, dtype=bool)
-    displacements = minimum_image(positions[None] - positions[:, None], system.cell, system.pbc)
-    distances = jnp.sqrt(jnp.maximum(jnp.sum(displacements**2, axis=-1), 1e-12))
-    ratios = jnp.where(pairs, distances / (system.radii[:, None] + system.radii[None, :]), jnp.inf)
-    ratios = jnp.where(pairs, ratios / _typical(ratios), 9.0)
-    decay, transverse, ground, _ = jnp.exp(springs["logs"].astype(dtype))
-    change = _bond_features(ratios, pairs, system) @ springs["bond"].astype(dtype)
-    stiffness = jnp.minimum(jnp.exp(decay * (1.0 - ratios) + change[:, :, 0]), STIFFEST)
-    stiffness = jnp.where(pairs, stiffness, 0.0)
+    eye = xp.eye(n, dtype=dtype)
+    pairs = atoms[:, None] & atoms[None, :] & ~xp.eye(n, dtype=bool)
+    displacements = minimum_image(positions[None] - positions[:, None], system.cell, system.pbc, xp)
+    distances = xp.sqrt(xp.maximum(xp.sum(displacements**2, axis=-1), 1e-12))
+    ratios = xp.where(pairs, distances / (system.radii[:, None] + system.radii[None, :]), xp.inf)
+    ratios = xp.where(pairs, ratios / _typical(ratios, xp), 9.0)
+    decay, transverse, ground, _ = xp.exp(springs["logs"].astype(dtype))
+    change = _bond_features(ratios, pairs, system, xp) @ springs["bond"].astype(dtype)
+    stiffness = xp.minimum(xp.exp(decay * (1.0 - ratios) + change[:, :, 0]), STIFFEST)
+    stiffness = xp.where(pairs, stiffness, 0.0)
     units = displacements / distances[:, :, None]
-    across = transverse * jnp.exp(change[:, :, 1])
-    identity = jnp.eye(3, dtype=dtype)
+    across = transverse * xp.exp(change[:, :, 1])
+    identity = xp.eye(3, dtype=dtype)
     projectors = units[:, :, :, None] * units[:, :, None, :] + across[:, :, None, None] * identity[None, None]
     springs_of_pairs = stiffness[:, :, None, None] * projectors
-    own = jnp.sum(springs_of_pairs, axis=1) + jnp.where(atoms, ground, LONE_ROW)[:, None, None] * identity[None]
+    own = xp.sum(springs_of_pairs, axis=1) + xp.where(atoms, ground, LONE_ROW)[:, None, None] * identity[None]
     blocks = eye[:, :, None, None] * own[:, None] - springs_of_pairs
     both_move = system.movable[:, None] & system.movable[None, :]
-    blocks = jnp.where(both_move[:, :, None, None], blocks, eye[:, :, None, None] * identity[None, None])
-    return jnp.linalg.inv(blocks.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n))
+    blocks = xp.where(both_move[:, :, None, None], blocks, eye[:, :, None, None] * identity[None, None])
+    return xp.linalg.inv(blocks.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n))
 
 
-def _bond_features(ratios, pairs, system: System):
+def _bond_features(ratios, pairs, system: System, xp):
     """Returns what the parameters of a bond are changed by, `[n_atoms, n_atoms, len(BOND_FEATURES)]`."""
     dtype = ratios.dtype
-    coordination = jnp.sum(jnp.where(pairs, smooth_count(ratios, 1.1, 0.4), 0.0), axis=1) / 8.0
+    coordination = xp.sum(xp.where(pairs, smooth_count(ratios, 1.1, 0.4, xp), 0.0), axis=1) / 8.0
     both = 0.5 * (coordination[:, None] + coordination[None, :])
     unlike = system.species[:, None] != system.species[None, :]
-    nearness = jnp.exp(-4.0 * (ratios - 1.0)) - 0.5
-    difference = jnp.abs(coordination[:, None] - coordination[None, :])
-    return jnp.stack([nearness, both - 1.0, difference, unlike.astype(dtype)], axis=-1)
+    nearness = xp.exp(-4.0 * (ratios - 1.0)) - 0.5
+    difference = xp.abs(coordination[:, None] - coordination[None, :])
+    return xp.stack([nearness, both - 1.0, difference, unlike.astype(dtype)], axis=-1)
 
 
-def _typical(ratios):
+def _typical(ratios, xp):
     """Returns the median over atoms of the distance to the nearest neighbour over contact, 1 where nothing has one.
 
     It makes up for radii that are all too large or too small.
     """
-    nearest = jnp.sort(jnp.min(ratios, axis=1))
-    known = jnp.sum(jnp.isfinite(nearest))
-    median = nearest[jnp.maximum(known - 1, 0) // 2]
-    return jnp.where(known > 0, median, 1.0)
+    nearest = xp.sort(xp.min(ratios, axis=1))
+    known = xp.sum(xp.isfinite(nearest))
+    median = nearest[xp.maximum(known - 1, 0) // 2]
+    return xp.where(known > 0, median, 1.0)
