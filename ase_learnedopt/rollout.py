@@ -58,13 +58,13 @@ def rollout(optimizer: Optimizer, potential: PotentialFn, state, budget, target,
     def one_window(state, _):
         state = jax.lax.fori_loop(0, window, lambda _, s: jax.vmap(evaluate)(s, target), state)
         if optimizer.hop is not None:
-            state = _hop_all(optimizer.hop, state)
+            state = hop_all(optimizer.hop, state)
         return state, Trace(state.n_evaluations, state.best_energy)
 
     return jax.lax.scan(one_window, state, None, length=n_windows)
 
 
-def _hop_all(hop, state):
+def hop_all(hop, state):
     """Calls `hop` on an eighth of the walkers, those that wait for it first, until none does."""
     n_hops = -(-state.pending.shape[0] // 8)
     return jax.lax.while_loop(lambda s: jnp.any(s.pending), lambda s: _hop_some(hop, s, n_hops), state)

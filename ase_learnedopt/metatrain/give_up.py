@@ -19,7 +19,7 @@ from ..optimizers.hop_state import acceptable
 from ..optimizers.learned import find_learned, make_config
 from ..optimizers.learned_hop import learned_hop
 from ..optimizers.networks import HIDDEN, apply_head, init_head
-from ..rollout import start
+from ..rollout import hop_all, start
 from ..temperature.examples import merged
 from ..temperature.fitting import fit_classifier
 from ..temperature.models import Model
@@ -77,13 +77,9 @@ def _record(optimizer, config, potential, evaluations, params, state, solved):
         worth = (step.relax.value <= acceptable(config, state)) & ~same
         return new, (step.doubts, usable, ended, worth)
 
-    def hop(state):
-        hopped = optimizer.hop(state, None)
-        return jax.tree.map(lambda new, old: jnp.where(state.pending, new, old), hopped, state)
-
     def both(state, _):
         state, seen = jax.vmap(one)(state)
-        return jax.vmap(hop)(state), seen
+        return hop_all(optimizer.hop, state), seen
 
     return jax.lax.scan(both, state, None, length=evaluations)[1]
 

@@ -38,14 +38,14 @@ FAILED = 10.0
 
 def learned_hop(params: dict | None = None, config: LearnedHopConfig | None = None) -> Optimizer:
     """Builds the optimizer from the parameters of its heads (None: the untrained, classical policy)."""
-    bare = unmodelled_hop(params, config)
+    init, advance, unmodelled = _parts(params, config)
 
     def hop(state, neighbors=None):
         if state.metric is None:
-            return bare.hop(state, neighbors)
-        return with_model(jax.lax.cond(state.event == MODEL, lambda s: s, lambda s: bare.hop(s, neighbors), state))
+            return unmodelled(state, neighbors)
+        return with_model(jax.lax.cond(state.event == MODEL, lambda s: s, lambda s: unmodelled(s, neighbors), state))
 
-    return compose(bare.init, bare.advance, hop)
+    return compose(init, advance, hop)
 
 
 def unmodelled_hop(params: dict | None = None, config: LearnedHopConfig | None = None) -> Optimizer:
@@ -53,6 +53,11 @@ def unmodelled_hop(params: dict | None = None, config: LearnedHopConfig | None =
 
     It is to do so after every hop, and instead of one where the event is MODEL.
     """
+    return compose(*_parts(params, config))
+
+
+def _parts(params, config):
+    """Returns `init`, `advance` and a `hop` that makes no model."""
     config = config or LearnedHopConfig()
     params = warm_start() if params is None else params
 
@@ -65,7 +70,7 @@ def unmodelled_hop(params: dict | None = None, config: LearnedHopConfig | None =
     def hop(state, neighbors=None):
         return _hop(config, params, state, neighbors)
 
-    return compose(init, advance, hop)
+    return init, advance, hop
 
 
 def _init(config, params, key, system, budget):

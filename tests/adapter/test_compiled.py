@@ -1,13 +1,22 @@
 """What is compiled, how, and what is not."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
 from ase_learnedopt.adapter import LearnedHop, compiled
+from ase_learnedopt.adapter.compiled import Policy
+from ase_learnedopt.adapter.method import LearnedMethod
+from ase_learnedopt.optimizers.hop_relaxation import with_model
+from ase_learnedopt.optimizers.hop_state import LearnedHopConfig
 from ase_learnedopt.optimizers.host_start import start_learned_relax
+from ase_learnedopt.optimizers.learned_hop import learned_hop, unmodelled_hop
 from ase_learnedopt.optimizers.learned_relax import LearnedRelaxConfig, learned_relax, untrained_relaxation
+from ase_learnedopt.optimizers.policy import warm_start
+from ase_learnedopt.types import MODEL
 
 
 def test_options_that_xla_has_given_up_are_left_out():
@@ -31,3 +40,30 @@ def test_start_of_a_relaxation_is_its_init(cluster, config):
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         assert a.dtype == b.dtype
         assert_allclose(a, b, rtol=1e-15)
+
+
+def test_models_made_in_numpy_lead_where_compiled_ones_do(cluster):
+    atoms = cluster()
+    system = LearnedHop(atoms, logfile=None)._stages._system(atoms.positions.ravel())
+    config = LearnedHopConfig(unrolled=False)
+    policies = (
+        Policy(learned_hop, warm_start(), config),
+        Policy(unmodelled_hop, warm_start(), config, renew=partial(with_model, xp=np)),
+    )
+    compiled_ones, made_in_numpy = (
+        LearnedMethod(policy, system, atoms.positions.size, np.array([0, 3], np.uint32), np.inf) for policy in policies
+    )
+    events, x = [], atoms.positions.ravel()
+    for _ in range(60):
+        atoms.positions = x.reshape(-1, 3)
+        energy, gradient = atoms.get_potential_energy(), -atoms.get_forces().ravel()
+        for method in (compiled_ones, made_in_numpy):
+            method.update(x, gradient, energy)
+            events.append(method.event)
+            if method.pending:
+                method.hop()
+            assert not method.pending
+        assert_allclose(made_in_numpy.compute_step(x), compiled_ones.compute_step(x), atol=1e-6)
+        x = x + compiled_ones.compute_step(x)
+    assert events[::2] == events[1::2]
+    assert events.count(MODEL) > 4

@@ -1,4 +1,4 @@
-"""The start of LearnedHop in NumPy is that of its `init`, and its random stream that of jax."""
+"""What is done in NumPy for one structure is what jax does: starts, random streams, models of the Hessian."""
 
 import jax
 import numpy as np
@@ -6,13 +6,14 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from ase_learnedopt.optimizers import host_random, noise
+from ase_learnedopt.optimizers.hop_relaxation import with_model
 from ase_learnedopt.optimizers.host_start import start_learn2hop, start_learned_hop
 from ase_learnedopt.optimizers.learn2hop import learn2hop
 from ase_learnedopt.optimizers.learn2hop_network import Learn2HopConfig, random
 from ase_learnedopt.optimizers.learned_hop import LearnedHopConfig, learned_hop
 from ase_learnedopt.optimizers.networks import head_shapes
 from ase_learnedopt.optimizers.policy import HEADS
-from ase_learnedopt.types import System
+from ase_learnedopt.types import HOP, MODEL, STEP, System
 
 SYSTEMS = {  # species, periodic, fixed atoms
     "cluster": ([0] * 6 + [-1], [False] * 3, []),
@@ -80,3 +81,20 @@ def test_start_of_learn2hop_is_init(name, variant):
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         assert a.dtype == b.dtype
         assert_allclose(a, b, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.usefixtures("dtype")
+@pytest.mark.parametrize("event", [MODEL, HOP])
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_model_in_numpy_is_that_of_jax(name, event):
+    key = np.array([0, 5], np.uint32)
+    waiting = {"event": np.asarray(event, np.int32), "pending": np.asarray(event == MODEL)}
+    state = start_learned_hop(make_params(0.0), LearnedHopConfig(), key, make_system(name), 300.0)._replace(**waiting)
+    expected, found = jax.jit(with_model)(state), with_model(state, np)
+    assert int(found.event) == (STEP if event == MODEL else HOP)
+    assert not found.pending
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        assert isinstance(a, np.ndarray) or np.isscalar(a)
+        assert a.dtype == b.dtype
+        assert_allclose(a, b, rtol=1e-9, atol=1e-9)
+    assert np.abs(found.metric - state.metric).max() > 0.1
