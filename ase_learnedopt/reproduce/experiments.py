@@ -36,7 +36,7 @@ class Experiment:
 EXPERIMENTS = {
     "clusters": Experiment(
         "Lennard-Jones clusters",
-        ("learn2hop", "learn2hop_lj"),
+        ("learn2hop", "learn2hop_lj", "learn2hop_lj_ga", "learn2hop_lj_cartesian", "learn2hop_lj_cartesian_ga"),
         ("lj13", "lj19", "lj26", "lj31", "lj38", "lj55", "lj75"),
         5_000,
         150,
