@@ -37,6 +37,8 @@ SETTINGS: Any = {
     "svg.hashsalt": "ase-learnedopt",  # the same in every run
     "path.simplify": True,
 }
+LONGEST_NAME = 33
+"""Letters that fit beside the axes at full size; longer names are written smaller."""
 LABEL_GAP = 0.052
 """Height of a line of labels, in heights of the axes."""
 
@@ -110,8 +112,9 @@ def label_curves(axes: Any, ends: Sequence[tuple[str, Look, float]], idle: Seque
         axes.plot([1.005, 1.03, 1.045], [height, place, place], linewidth=0.7, **line)
         axes.plot([1.045, 1.085], [place, place], linewidth=max(look.width, 1.6), linestyle=look.dashes, **line)
         weight = "bold" if look.is_learned else "normal"
+        size = min(9.0, 9.0 * LONGEST_NAME / len(name))
         axes.text(
-            1.1, place, name, color=look.color, fontweight=weight, fontsize=9, va="center", transform=axes.transAxes
+            1.1, place, name, color=look.color, fontweight=weight, fontsize=size, va="center", transform=axes.transAxes
         )
     if lines:
         side = {"y": 1.0, "va": "top"} if above else {"y": 0.0, "va": "bottom"}
