@@ -27,7 +27,7 @@ def _list_weights(_arguments: argparse.Namespace) -> int:
     for name in names:
         card = read_card(name)
         print(
-            f"{name:20s} {card['architecture']:14s} sha256 {card['sha256'][:12]}  trained on {_in_short(card['tasks'])}"
+            f"{name:26s} {card['architecture']:14s} sha256 {card['sha256'][:12]}  trained on {_in_short(card['tasks'])}"
         )
     return 0
 
