@@ -21,6 +21,7 @@ from .kinds import is_cluster
 from .local import energy_gradient, rms_gradient
 from .model_hessian import inverse_model_hessian, untrained_springs
 from .networks import apply_head
+from .portfolio import FRESH
 from .relax import MAX_REJECTIONS, RelaxState, relax_init, relax_step
 
 
@@ -96,8 +97,9 @@ def advance_relaxation(config, params, state, energy, forces):
     failed = ~jnp.isfinite(energy)
     minimum = ~failed & ~step.deforming & ((step.rms < tolerance) | (step.relax.n_steps >= config.max_relax_steps))
     doubt = apply_head(params["give up"], step.doubts)[0]
-    # The first relaxation of a run has nothing to be worse than.
-    doubted = ~minimum & ~step.deforming & jnp.isfinite(state.current_energy) & (doubt > config.give_up)
+    # The first relaxation of a run has nothing to be worse than, and from a fresh start the way down is a long one.
+    known = jnp.isfinite(state.current_energy) & (state.move != FRESH)
+    doubted = ~minimum & ~step.deforming & known & (doubt > config.give_up)
     lost = failed & ((state.relax.n_steps == 0) | (state.relax.n_rejected >= MAX_REJECTIONS))
     gave_up = doubted | lost
     pending = minimum | gave_up

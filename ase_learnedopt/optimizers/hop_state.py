@@ -12,8 +12,9 @@ from .deform import Deformation
 from .exchange import ExchangeModel
 from .kinds import is_cluster, is_compound, is_mixed
 from .policy import count, squash
-from .portfolio import EXCHANGE, MOVES, Portfolio
+from .portfolio import EXCHANGE, STEERED, Portfolio
 from .relax import RelaxState
+from .symmetry import Operations
 
 N_DEAD_ENDS = 16
 """Runs whose lowest energies are remembered."""
@@ -87,6 +88,7 @@ class LearnedHopState(NamedTuple):
     move: jax.Array  # [] int32, the last move made
     gave_up: jax.Array  # [] bool, the relaxation was abandoned before its minimum
     portfolio: Portfolio
+    operations: Operations
     exchange: ExchangeModel
     pair_features: jax.Array  # [N_PAIR_FEATURES] of the last exchange
     luck: jax.Array  # [] rise that the next minimum may have, in kT
@@ -122,7 +124,7 @@ def give_up_features(config, state, relax, size, decrease):
     n_movable = jnp.maximum(jnp.sum(system.movable.astype(dtype)), 1.0)
     away = relax.positions - state.current_positions
     displaced = jnp.sqrt(jnp.sum(away * away) / n_movable) / system.length_scale
-    moves = jnp.arange(len(MOVES), dtype=jnp.int32) == state.move
+    moves = jnp.arange(len(STEERED), dtype=jnp.int32) == state.move
     return jnp.concatenate(
         [
             jnp.stack(

@@ -32,6 +32,7 @@ from .portfolio import (
     Portfolio,
 )
 from .relax import RelaxState
+from .symmetry import NONE, OPERATIONS, Operations
 
 
 def start_learned_hop(params: dict, config: LearnedHopConfig, key, system: System, budget: float) -> LearnedHopState:
@@ -59,6 +60,7 @@ def start_learned_hop(params: dict, config: LearnedHopConfig, key, system: Syste
         "move": _whole(SHAKE),
         "gave_up": np.zeros((), bool),
         "portfolio": Portfolio(*_arrays(np.full(len(ARMS), np.inf), _whole(arm))),
+        "operations": Operations(*_arrays(np.full(len(OPERATIONS), np.inf), _whole(NONE))),
         "exchange": ExchangeModel(*_arrays(np.eye(N_PAIR_FEATURES), np.zeros(N_PAIR_FEATURES))),
         "pair_features": np.zeros(N_PAIR_FEATURES),
         "luck": _real(0.0),

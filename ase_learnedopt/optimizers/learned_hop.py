@@ -1,14 +1,15 @@
 """LearnedHop: a state machine that deforms, relaxes and hops, steered by small networks. Layer 1.
 
 One relaxation after another: optionally first on a deformed objective, then on the energy alone; at each minimum an
-exchange, a relocation or a shake proposes the next start (Metropolis acceptance as in basin hopping, Wales & Doye,
-J. Phys. Chem. A 101, 5111, 1997); after too many hops without a new best, a fresh start whose kind a bandit chooses.
+exchange, a relocation, a shake or a symmetric structure proposes the next start (Metropolis acceptance as in basin
+hopping, Wales & Doye, J. Phys. Chem. A 101, 5111, 1997); after too many hops without a new best, a fresh start whose
+kind a bandit chooses.
 """
 
 import jax
 import jax.numpy as jnp
 
-from ..geometry import APART, pushed_apart, random_start
+from ..geometry import APART, pushed_apart
 from ..types import HOP, MODEL, RESTART, Optimizer
 from .base import common_fields, compose
 from .deform import Deformation
@@ -23,14 +24,17 @@ from .noise import to_gumbel, to_normal, uniforms
 from .policy import warm_start
 from .portfolio import (
     EXCHANGE,
+    FRESH,
     MOVES,
     PLAY_NOISE,
     SHAKE,
+    STEERED,
     found,
     init_portfolio,
     move_logits,
     play,
 )
+from .symmetry import START_NOISE, init_operations, relaxed, symmetric_start
 
 FAILED = 10.0
 """Energy scales that a hop counts to have risen by where no energy came of it."""
@@ -96,6 +100,7 @@ def _init(config, params, key, system, budget):
         move=jnp.full((), SHAKE, jnp.int32),
         gave_up=jnp.zeros((), bool),
         portfolio=init_portfolio(dtype),
+        operations=init_operations(dtype),
         exchange=init_model(dtype),
         pair_features=jnp.zeros((N_PAIR_FEATURES,), dtype),
         luck=jnp.zeros((), dtype),
@@ -113,21 +118,29 @@ def _hop(config, params, state, neighbors):
     n, dtype = state.positions.shape[0], state.positions.dtype
     exchanges, relocations = exchange_noise(n), relocation_noise(n)
     noise = uniforms(
-        key_noise, dtype, (), (len(MOVES),), (), (n,), (n, 3), *relocations, *exchanges, *PLAY_NOISE
+        key_noise, dtype, (), (len(MOVES),), (), (n,), (n, 3), *relocations, *exchanges, *PLAY_NOISE, *START_NOISE
     )  # fmt: skip
-    for_accept, noise = noise[0], noise[1:]
+    for_accept, noise, for_start = noise[0], noise[1 : -len(START_NOISE)], noise[-len(START_NOISE) :]
     for_hop, for_play = noise[: -len(PLAY_NOISE)], noise[-len(PLAY_NOISE) :]
     state, outputs = _judge(config, params, state._replace(key=key), for_accept)
     stalled = state.stall.astype(dtype) >= patience(config, state) * jnp.exp(outputs[1])
     lost = ~jnp.isfinite(state.current_energy)  # of a start without an energy nothing can be made
     ends = stalled | lost
     contacts = jnp.where(lost, 1.0, APART).astype(dtype)  # where the calculator could not follow, with more room
-    hopped = _propose(config, params, state, for_hop, outputs, neighbors)
-    restarted = _restart(params, config, state, for_play, key_start)
+    start, operation = symmetric_start(key_start, for_start, state.operations, state.system)
+    hopped = _propose(config, params, state, for_hop, outputs, neighbors, start)
+    restarted = _restart(params, config, state, for_play, start)
     state = jax.tree.map(lambda new, old: jnp.where(ends, new, old), restarted, hopped)
-    positions = jax.lax.cond(ends, lambda p: pushed_apart(p, state.system, contacts), lambda p: p, state.positions)
-    start = fresh_relaxation(config, state.system, positions)
-    return state._replace(positions=positions, relax=start, pending=jnp.zeros((), bool), gave_up=jnp.zeros((), bool))
+    begun = ends | (state.move == FRESH)
+    last = jnp.where(begun, operation, state.operations.last)
+    positions = jax.lax.cond(begun, lambda p: pushed_apart(p, state.system, contacts), lambda p: p, state.positions)
+    return state._replace(
+        positions=positions,
+        relax=fresh_relaxation(config, state.system, positions),
+        operations=state.operations._replace(last=last),
+        pending=jnp.zeros((), bool),
+        gave_up=jnp.zeros((), bool),
+    )
 
 
 def _judge(config, params, state, noise):
@@ -142,6 +155,7 @@ def _judge(config, params, state, noise):
     accepted = (first | (change <= jnp.maximum(tolerated, 0.0))) & ~state.gave_up
     better = (energy < state.run_best - 1e-3 * scale) & ~state.gave_up
     exchanged = (state.move == EXCHANGE) & ~first & ~failed
+    began = ((state.move == FRESH) | (first & (state.n_restarts > 0))) & ~failed
     kept = state._replace(
         luck=-jnp.log(noise),  # Metropolis: of the next hop a rise of kT times this is accepted, which it may know
         current_positions=jnp.where(accepted, state.relax.positions, state.current_positions),
@@ -149,18 +163,20 @@ def _judge(config, params, state, noise):
         run_best=jnp.where(better, energy, state.run_best),
         stall=jnp.where(better, 0, state.stall + 1),
         portfolio=found(state.portfolio, jnp.where(state.gave_up, jnp.inf, energy), in_vain=first & state.gave_up),
+        operations=relaxed(state.operations, energy, began),
         exchange=observe(state.exchange, state.pair_features, change, exchanged),
     )
     return kept, outputs
 
 
-def _propose(config, params, state, noise, outputs, neighbors):
+def _propose(config, params, state, noise, outputs, neighbors, start):
     """Returns the state after a hop from the accepted minimum."""
     system, positions = state.system, state.current_positions
     for_move, for_wall, for_center, for_shake = noise[:4]
     for_relocation, for_exchange = noise[4:9], noise[9:]
     surroundings = environment(positions, system, neighbors)
-    move = jnp.argmax(move_logits(system) + outputs[-len(MOVES) :] + to_gumbel(for_move)).astype(jnp.int32)
+    logits = move_logits(system).at[: len(STEERED)].add(outputs[-len(STEERED) :])
+    move = jnp.argmax(logits + to_gumbel(for_move)).astype(jnp.int32)
     normals = to_normal(for_shake)
     deformed = (state.deformation.strength > 0) & is_cluster(system)
     steering = jnp.exp(outputs[2] + apply_head(params["shake"], surroundings.features)[:, 0])
@@ -176,27 +192,28 @@ def _propose(config, params, state, noise, outputs, neighbors):
     )
     odds = jax.scipy.special.logit(jnp.asarray(config.wall, positions.dtype)) + outputs[4]
     wall = for_wall < jax.nn.sigmoid(odds)
-    proposals = jnp.stack([shaken, local, moved, swapped])
+    proposals = jnp.stack([shaken, local, moved, swapped, start])
+    wall = wall & (move != FRESH)
     return state._replace(
         positions=proposals[move],
         event=jnp.full((), HOP, jnp.int32),
         n_hops=state.n_hops + 1,
         move=move,
         pair_features=pair,
-        deforming=(move == SHAKE) & deformed,
+        deforming=((move == SHAKE) | (move == FRESH)) & deformed,
         strength_factor=jnp.exp(outputs[3]) * jnp.where(wall, config.wall_strength, 1.0),
         exponent_factor=jnp.where(wall, config.wall_exponent, 1.0).astype(positions.dtype),
     )
 
 
-def _restart(params, config, state, noise, key):
+def _restart(params, config, state, noise, start):
     """Returns the state after a fresh start of a kind the portfolio chose."""
     dtype = state.positions.dtype
     correction = apply_head(params["restart"], hop_features(state, jnp.zeros((), dtype), config))
     portfolio, deformation = play(noise, state.portfolio, state.system, correction, explore=True)
     nothing = jnp.full((), jnp.inf, dtype)
     return state._replace(
-        positions=random_start(key, state.system),
+        positions=start,
         event=jnp.full((), RESTART, jnp.int32),
         n_hops=state.n_hops + 1,
         n_restarts=state.n_restarts + 1,

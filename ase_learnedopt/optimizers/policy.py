@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from .environment import ATOM_FEATURES
 from .exchange import N_PAIR_FEATURES
 from .networks import init_head
-from .portfolio import ARMS, MOVES
+from .portfolio import ARMS, STEERED
 
 STEP_FEATURES = (
     "log rms gradient",
@@ -32,7 +32,7 @@ GIVE_UP_FEATURES = (
     "log steps taken",
     "rejections",
     "log n_atoms",
-    *(f"move was {name}" for name in MOVES),
+    *(f"move was {name}" for name in STEERED),
 )
 HOP_FEATURES = (
     "energy change",
@@ -52,7 +52,7 @@ STEP_OUTPUTS = ("log step", "log cap")
 HOP_OUTPUTS = (
     *("accept", "log patience", "log amplitude", "log strength", "log odds of a wall"),
     *("log atom temperature", "log site temperature"),
-    *(f"move {name}" for name in MOVES),
+    *(f"move {name}" for name in STEERED),
 )
 RESTART_OUTPUTS = (*(f"arm {name}" for name in ARMS), "log strength", "log exponent", "log spread")
 

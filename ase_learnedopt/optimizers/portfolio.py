@@ -10,6 +10,7 @@ from ..types import System
 from .deform import Deformation, ellipsoid
 from .kinds import is_cluster, is_compound, is_mixed
 from .noise import to_gumbel, to_normal
+from .symmetry import can_be_copies
 
 ARMS = ("compact", "plain", "ellipsoid")
 STRENGTH = (2.2, 0.0, 2.2)
@@ -27,20 +28,22 @@ PRIOR_COMPOUND = (0.05, 0.9, 0.05)
 networks and molecules not at all.
 """
 
-SHAKE, LOCAL, RELOCATE, EXCHANGE = range(4)
-MOVES = ("shake", "local", "relocate", "exchange")
+SHAKE, LOCAL, RELOCATE, EXCHANGE, FRESH = range(5)
+STEERED = ("shake", "local", "relocate", "exchange")
+"""Moves that the heads know."""
+MOVES = (*STEERED, "fresh")
 MOVE_WEIGHTS = {
-    "cluster": (0.15, 0.0, 0.85, 0.0),
-    "mixed cluster": (0.15, 0.0, 0.35, 0.5),
-    "compound cluster": (0.4, 0.2, 0.2, 0.2),
-    "bulk": (0.0, 1.0, 0.0, 0.0),
-    "mixed bulk": (0.0, 0.6, 0.0, 0.4),
-    "compound bulk": (0.0, 0.8, 0.0, 0.2),
-    "surface": (0.1, 0.4, 0.5, 0.0),
-    "mixed surface": (0.1, 0.3, 0.4, 0.2),
-    "compound surface": (0.2, 0.4, 0.2, 0.2),
+    "cluster": (0.15, 0.0, 0.85, 0.0, 0.2),
+    "mixed cluster": (0.15, 0.0, 0.35, 0.5, 0.0),
+    "compound cluster": (0.4, 0.2, 0.2, 0.2, 0.0),
+    "bulk": (0.0, 1.0, 0.0, 0.0, 0.5),
+    "mixed bulk": (0.0, 0.6, 0.0, 0.4, 0.1),
+    "compound bulk": (0.0, 0.8, 0.0, 0.2, 0.25),
+    "surface": (0.1, 0.4, 0.5, 0.0, 0.0),
+    "mixed surface": (0.1, 0.3, 0.4, 0.2, 0.0),
+    "compound surface": (0.2, 0.4, 0.2, 0.2, 0.0),
 }
-"""Share of each move (shake, local, relocate, exchange).
+"""Weight of each move (shake, local, relocate, exchange, fresh); those of a cell are for where its atoms can be copies.
 
 `surface`: with fixed atoms, or open in some directions. `mixed`: unlike atoms, all of similar size. `compound`: some of
 sizes too different to change places; exchanges only where others are similar.
@@ -67,7 +70,8 @@ def move_logits(system: System):
     mixed = is_mixed(system)
     row = kind + jnp.where(is_compound(system), 2, mixed.astype(jnp.int32)).astype(jnp.int32)
     weights = jnp.asarray(list(MOVE_WEIGHTS.values()), dtype)[row].at[EXCHANGE].multiply(mixed.astype(dtype))
-    return jnp.log(jnp.maximum(weights, 1e-9))
+    weights = weights.at[FRESH].multiply((~bulk | can_be_copies(system)).astype(dtype))
+    return jnp.log(jnp.maximum(weights / jnp.sum(weights), 1e-9))
 
 
 PLAY_NOISE = (len(ARMS),), (10,)

@@ -9,9 +9,10 @@ import pytest
 from helpers import CHUNK, SYSTEMS, lennard_jones, make_system, precision, run
 
 from ase_learnedopt.geometry import random_start
+from ase_learnedopt.optimizers import portfolio
 from ase_learnedopt.optimizers.learned_hop import LearnedHopConfig, learned_hop
 from ase_learnedopt.optimizers.policy import HEADS, HOP_OUTPUTS, RESTART_OUTPUTS, STEP_OUTPUTS, warm_start
-from ase_learnedopt.optimizers.portfolio import ARMS, MOVES, RELOCATE, SHAKE
+from ase_learnedopt.optimizers.portfolio import ARMS, FRESH, MOVES, RELOCATE, SHAKE, STEERED
 from ase_learnedopt.types import HOP, MINIMUM, MODEL, RESTART
 
 CONFIG = LearnedHopConfig(patience_per_atom=1e6)
@@ -209,7 +210,7 @@ def test_a_run_ends_sooner_where_an_earlier_one_has_ended(at_minimum, dtype):
     assert int(hop(warm_start(), other).event) == HOP
 
 
-@pytest.mark.parametrize("move", range(len(MOVES)))
+@pytest.mark.parametrize("move", range(len(STEERED)))
 def test_move_outputs_are_wired(at_minimum, dtype, move):
     assert int(hop(_hop_bias(f"move {MOVES[move]}", 40.0), at_minimum["mixed"]).move) == move
 
@@ -351,3 +352,32 @@ def test_a_model_saves_evaluations():
         return found.mean()
 
     assert evaluations(128) < 0.85 * evaluations(0)
+
+
+@pytest.fixture
+def fresh_start(monkeypatch):
+    """Returns a function from a state with a hop pending to the state after a hop that was a fresh start."""
+    for kind, weights in portfolio.MOVE_WEIGHTS.items():
+        monkeypatch.setitem(portfolio.MOVE_WEIGHTS, kind, (*(0.0 for _ in weights[:-1]), 1.0))
+    return jax.jit(lambda state: learned_hop(None, CONFIG).hop(state))
+
+
+def test_a_fresh_start_is_a_hop_that_may_be_refused(at_minimum, dtype, fresh_start):
+    state = at_minimum["lj13"]
+    begun = fresh_start(state)
+    assert int(begun.move) == FRESH and int(begun.event) == HOP and int(begun.n_restarts) == int(state.n_restarts)
+    assert bool(begun.deforming) == (float(state.deformation.strength) > 0)
+    before = np.asarray(begun.operations.lowest)
+    refused = begun._replace(luck=jnp.asarray(0.0), relax=begun.relax._replace(value=begun.current_energy + 5.0))
+    refused = fresh_start(refused._replace(pending=jnp.asarray(True), event=jnp.asarray(MINIMUM, jnp.int32)))
+    np.testing.assert_array_equal(refused.current_positions, begun.current_positions)
+    credited = np.asarray(refused.operations.lowest) != before
+    assert credited.sum() == 1 and credited[int(begun.operations.last)]
+
+
+def test_a_fresh_start_is_relaxed_to_the_end(at_minimum, dtype, fresh_start):
+    eager = {**warm_start(), "give up": _biased("give up", 0, 40.0)["give up"]}
+    begun = fresh_start(at_minimum["lj13"])._replace(deforming=jnp.asarray(False))
+    for move, gives_up in ((FRESH, False), (SHAKE, True)):
+        after = advance(eager, begun._replace(move=jnp.asarray(move, jnp.int32)))
+        assert bool(after.gave_up) is gives_up
