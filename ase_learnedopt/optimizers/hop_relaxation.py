@@ -97,8 +97,8 @@ def advance_relaxation(config, params, state, energy, forces):
     failed = ~jnp.isfinite(energy)
     minimum = ~failed & ~step.deforming & ((step.rms < tolerance) | (step.relax.n_steps >= config.max_relax_steps))
     doubt = apply_head(params["give up"], step.doubts)[0]
-    # The first relaxation of a run has nothing to be worse than, and from a fresh start the way down is a long one.
-    known = jnp.isfinite(state.current_energy) & (state.move != FRESH)
+    # The first relaxation of a run has nothing to be worse than; in a cell that from a fresh start is long.
+    known = jnp.isfinite(state.current_energy) & ((state.move != FRESH) | is_cluster(state.system))
     doubted = ~minimum & ~step.deforming & known & (doubt > config.give_up)
     lost = failed & ((state.relax.n_steps == 0) | (state.relax.n_rejected >= MAX_REJECTIONS))
     gave_up = doubted | lost

@@ -48,6 +48,10 @@ MOVE_WEIGHTS = {
 `surface`: with fixed atoms, or open in some directions. `mixed`: unlike atoms, all of similar size. `compound`: some of
 sizes too different to change places; exchanges only where others are similar.
 """
+OFTEN_FRESH = 75.0
+"""Atoms of a cluster from which on the weight of a fresh start is that of the table; below, it falls with their square,
+since hops alone find the minimum of a small cluster sooner.
+"""
 
 
 class Portfolio(NamedTuple):
@@ -70,7 +74,9 @@ def move_logits(system: System):
     mixed = is_mixed(system)
     row = kind + jnp.where(is_compound(system), 2, mixed.astype(jnp.int32)).astype(jnp.int32)
     weights = jnp.asarray(list(MOVE_WEIGHTS.values()), dtype)[row].at[EXCHANGE].multiply(mixed.astype(dtype))
-    weights = weights.at[FRESH].multiply((~bulk | can_be_copies(system)).astype(dtype))
+    n_atoms = jnp.sum(has_element(system).astype(dtype))
+    often = jnp.where(bulk, can_be_copies(system).astype(dtype), jnp.minimum((n_atoms / OFTEN_FRESH) ** 2, 1.0))
+    weights = weights.at[FRESH].multiply(often)
     return jnp.log(jnp.maximum(weights / jnp.sum(weights), 1e-9))
 
 

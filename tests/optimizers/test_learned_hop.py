@@ -12,7 +12,7 @@ from ase_learnedopt.geometry import random_start
 from ase_learnedopt.optimizers import portfolio
 from ase_learnedopt.optimizers.learned_hop import LearnedHopConfig, learned_hop
 from ase_learnedopt.optimizers.policy import HEADS, HOP_OUTPUTS, RESTART_OUTPUTS, STEP_OUTPUTS, warm_start
-from ase_learnedopt.optimizers.portfolio import ARMS, FRESH, MOVES, RELOCATE, SHAKE, STEERED
+from ase_learnedopt.optimizers.portfolio import ARMS, FRESH, LOCAL, MOVES, RELOCATE, SHAKE, STEERED
 from ase_learnedopt.types import HOP, MINIMUM, MODEL, RESTART
 
 CONFIG = LearnedHopConfig(patience_per_atom=1e6)
@@ -375,9 +375,10 @@ def test_a_fresh_start_is_a_hop_that_may_be_refused(at_minimum, dtype, fresh_sta
     assert credited.sum() == 1 and credited[int(begun.operations.last)]
 
 
-def test_a_fresh_start_is_relaxed_to_the_end(at_minimum, dtype, fresh_start):
+def test_a_fresh_start_in_a_cell_is_relaxed_to_the_end(at_minimum, dtype, fresh_start):
     eager = {**warm_start(), "give up": _biased("give up", 0, 40.0)["give up"]}
-    begun = fresh_start(at_minimum["lj13"])._replace(deforming=jnp.asarray(False))
-    for move, gives_up in ((FRESH, False), (SHAKE, True)):
-        after = advance(eager, begun._replace(move=jnp.asarray(move, jnp.int32)))
+    cluster = fresh_start(at_minimum["lj13"])._replace(deforming=jnp.asarray(False))
+    cell = cluster._replace(system=cluster.system._replace(cell=jnp.eye(3) * 9.0, pbc=jnp.ones(3, bool)))
+    for state, move, gives_up in ((cell, FRESH, False), (cell, LOCAL, True), (cluster, FRESH, True)):
+        after = advance(eager, state._replace(move=jnp.asarray(move, jnp.int32)))
         assert bool(after.gave_up) is gives_up
