@@ -45,6 +45,7 @@ class LearnedHopConfig:
     plain_shake: float = 0.2  # before any other
     neighborhood: int = 12  # atoms that a local shake moves together
     local_shake: float = 0.25  # in a local shake
+    fresh: float = 1.0  # factor on how often a hop is a fresh start; 0 stays near where it is, for glasses and defects
     wall: float = 0.35  # probability that a deformation is nearly a hard wall, with these factors
     wall_exponent: float = 2.0
     wall_strength: float = 1.3

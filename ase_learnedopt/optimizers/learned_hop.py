@@ -175,7 +175,7 @@ def _propose(config, params, state, noise, outputs, neighbors, start):
     for_move, for_wall, for_center, for_shake = noise[:4]
     for_relocation, for_exchange = noise[4:9], noise[9:]
     surroundings = environment(positions, system, neighbors)
-    logits = move_logits(system).at[: len(STEERED)].add(outputs[-len(STEERED) :])
+    logits = move_logits(system, config.fresh).at[: len(STEERED)].add(outputs[-len(STEERED) :])
     move = jnp.argmax(logits + to_gumbel(for_move)).astype(jnp.int32)
     normals = to_normal(for_shake)
     deformed = (state.deformation.strength > 0) & is_cluster(system)

@@ -66,8 +66,8 @@ def init_portfolio(dtype) -> Portfolio:
     return Portfolio(jnp.full((len(ARMS),), jnp.inf, dtype), jnp.zeros((), jnp.int32))
 
 
-def move_logits(system: System):
-    """Returns the log weights `[len(MOVES)]` of the moves for this kind of system."""
+def move_logits(system: System, fresh=1.0):
+    """Returns the log weights `[len(MOVES)]` of the moves for this kind of system, fresh starts by a factor."""
     dtype = system.positions.dtype
     bulk = jnp.all(system.pbc) & ~jnp.any(has_element(system) & ~system.movable)
     kind = jnp.where(is_cluster(system), 0, jnp.where(bulk, 3, 6)).astype(jnp.int32)
@@ -76,7 +76,7 @@ def move_logits(system: System):
     weights = jnp.asarray(list(MOVE_WEIGHTS.values()), dtype)[row].at[EXCHANGE].multiply(mixed.astype(dtype))
     n_atoms = jnp.sum(has_element(system).astype(dtype))
     often = jnp.where(bulk, can_be_copies(system).astype(dtype), jnp.minimum((n_atoms / OFTEN_FRESH) ** 2, 1.0))
-    weights = weights.at[FRESH].multiply(often)
+    weights = weights.at[FRESH].multiply(fresh * often)
     return jnp.log(jnp.maximum(weights / jnp.sum(weights), 1e-9))
 
 

@@ -59,6 +59,15 @@ def test_shares_of_moves_add_up(dtype, pbc):
         np.testing.assert_allclose(jnp.exp(portfolio.move_logits(make_system(formula, pbc))).sum(), 1.0, atol=1e-6)
 
 
+def test_fresh_starts_are_for_one_element_and_can_be_turned_off(dtype):
+    def share(formula, pbc, fresh=1.0):
+        return float(jnp.exp(portfolio.move_logits(make_system(formula, pbc), fresh)[portfolio.FRESH]))
+
+    assert share("Cu4", True) > 0.3 > share("Cu40", False) > share("Cu4", False) > 1e-4
+    assert share("Cu2Ag2", False) < 1e-6 and share("Cu67", True) < 1e-6
+    assert share("Cu4", True, 0.0) < 1e-6
+
+
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000))
 def test_only_atoms_of_similar_size_are_exchanged(seed):
