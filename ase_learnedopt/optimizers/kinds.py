@@ -32,3 +32,8 @@ def is_compound(system: System):
 def is_cluster(system: System):
     """Returns `[]` bool: no periodic direction and no fixed atom."""
     return ~jnp.any(system.pbc) & ~jnp.any(has_element(system) & ~system.movable)
+
+
+def is_bulk(system: System):
+    """Returns `[]` bool: periodic in all directions and no fixed atom."""
+    return jnp.all(system.pbc) & ~jnp.any(has_element(system) & ~system.movable)

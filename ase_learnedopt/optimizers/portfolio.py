@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from ..geometry import has_element
 from ..types import System
 from .deform import Deformation, ellipsoid
-from .kinds import is_cluster, is_compound, is_mixed
+from .kinds import is_bulk, is_cluster, is_compound, is_mixed
 from .noise import to_gumbel, to_normal
 from .symmetry import can_be_copies
 
@@ -69,7 +69,7 @@ def init_portfolio(dtype) -> Portfolio:
 def move_logits(system: System, fresh=1.0):
     """Returns the log weights `[len(MOVES)]` of the moves for this kind of system, fresh starts by a factor."""
     dtype = system.positions.dtype
-    bulk = jnp.all(system.pbc) & ~jnp.any(has_element(system) & ~system.movable)
+    bulk = is_bulk(system)
     kind = jnp.where(is_cluster(system), 0, jnp.where(bulk, 3, 6)).astype(jnp.int32)
     mixed = is_mixed(system)
     row = kind + jnp.where(is_compound(system), 2, mixed.astype(jnp.int32)).astype(jnp.int32)

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from ..geometry import has_element, random_start
 from ..types import System
-from .kinds import is_cluster
+from .kinds import is_bulk, is_cluster
 from .lattice import LATTICE_NOISE, numbers_of_copies, random_translations
 from .noise import to_gumbel
 
@@ -25,7 +25,7 @@ PRIOR = (0.2, 0.2, 0.05, 0.1, 0.15, 0.1, 0.2)
 MOST_BEHIND = 4.0
 """Energy scales above the lowest of all that an operation counts to be at most."""
 MOST_ON_AXIS = 7
-"""Atoms of an element on the axis beyond those that are left over from whole orbits."""
+"""Of an element; beyond what is left over from whole orbits, one orbit may be put there."""
 LENGTH_OF_AXIS = 0.8
 """Of what stands on an axis, in that of the cluster."""
 START_NOISE = (len(OPERATIONS),), (2,), *LATTICE_NOISE
@@ -67,12 +67,11 @@ def symmetric_start(key, noise, operations: Operations, system: System):
     logits = jnp.log(jnp.asarray(PRIOR, draws.dtype)) - behind
     operation = jnp.argmax(logits + to_gumbel(for_operation)).astype(jnp.int32)
     kinds = _by_element(system)
-    free = ~jnp.any(has_element(system) & ~system.movable)
     shifts, n_copies = random_translations(for_lattice, kinds.counts, system)
     leader, copy, _ = _copies(kinds, n_copies, jnp.zeros_like(kinds.counts))
     in_cell = draws[leader] + shifts[copy]
     placed = jnp.where(is_cluster(system), _cluster(operation, for_special, kinds, draws), draws)
-    placed = jnp.where(jnp.all(system.pbc) & free, in_cell, placed)
+    placed = jnp.where(is_bulk(system), in_cell, placed)
     return jnp.where((has_element(system) & system.movable)[:, None], placed, draws), operation
 
 
