@@ -22,7 +22,8 @@ class System(NamedTuple):
     """Describes what is optimised: where the atoms are, what may move, and the natural scales.
 
     A row with `species < 0` has no element: padding, or a row that a cell filter adds for the cell. Such a row takes
-    part in relaxations when it is movable and never in hops, neighbourhoods or potentials.
+    part in relaxations when it is movable and never in hops, neighbourhoods or potentials. With a `cell_factor` three
+    rows are that many times a deformation `F [3, 3]`, and an atom at `x` stands for one at `F @ x`.
     """
 
     positions: jax.Array  # [n_atoms, 3] Angstrom, the start
@@ -33,6 +34,7 @@ class System(NamedTuple):
     radii: jax.Array  # [n_atoms] Angstrom, atoms i and j touch at radii[i] + radii[j]
     length_scale: jax.Array  # [] Angstrom, typical bond length
     energy_scale: jax.Array  # [] eV, typical bond energy
+    cell_factor: jax.Array | None = None  # [] of three movable rows without an element, the deformation of the cell
 
 
 class Neighbors(NamedTuple):
@@ -88,8 +90,8 @@ class Optimizer(NamedTuple):
     `advance`: same as update but may leave `state.pending` true; one whose network looks around in every step takes
     neighbour rows, or None, as a fourth argument, which may be left out.
 
-    `hop`: (state, neighbors or None) -> state with `pending` false; None for optimizers that never hop. Drivers call it
-    only where `pending` is true.
+    `hop`: (state, neighbors or None) -> state; None for optimizers that never hop. Drivers call it only where `pending`
+    is true, and until it is false: a hop may find by itself that what it proposed is not worth an evaluation.
     """
 
     init: Callable

@@ -4,8 +4,9 @@
 
 Every policy gets the same starts and random streams. Results are kept in `heads/runs.jsonl`; what is there is not run
 again. The table has the mean evaluations per success with its standard error, and the geometric mean of the ratios to
-the whole policy; "none" is untrained, "no walls" and "only walls" have one kind of compression. What the head "hop"
-says of a cluster early and late in a run:
+the whole policy; "prior" is what the model of the energy knows before a run, "none" is untrained, "no walls" and "only
+walls" have one kind of compression, and with "nothing imagined" hops are not tried in a model of the energy first. What
+the head "hop" says of a cluster early and late in a run:
 
     python benchmarks/heads.py --outputs
 """
@@ -13,6 +14,7 @@ says of a cluster early and late in a run:
 import argparse
 import json
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +22,7 @@ import numpy as np
 
 PROBLEMS = "lj26:5000,lj31:40000,lj38:20000,lj55:20000,gupta-Ag7Cu6:5000,emt-Cu38:40000"
 WALLS = {"no walls": 0.0, "only walls": 1.0}
+BLIND = ", nothing imagined"
 
 
 def main() -> None:
@@ -27,6 +30,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--weights", default="learned_hop", help="name or path (default learned_hop)")
     parser.add_argument("--problems", default=PROBLEMS, help=f"with the budget of a run (default {PROBLEMS})")
+    parser.add_argument(
+        "--policies", help='of the table, with semicolons between them (default: all); "all" must be one'
+    )
     parser.add_argument("--first-seed", type=int, default=91000, help="(default 91000)")
     parser.add_argument("--seeds", type=int, default=96, help="of each problem (default 96)")
     parser.add_argument("--workers", type=int, default=2, help="processes (default 2)")
@@ -40,19 +46,25 @@ def main() -> None:
     file = arguments.out / "runs.jsonl"
     rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
     done = {(row["policy"], row["problem"]) for row in rows}
+    wanted = {name.strip() for name in (arguments.policies or "").split(";")}
     problems = [(name, int(budget)) for name, budget in (entry.split(":") for entry in arguments.problems.split(","))]
+    unknown = wanted - {"", *policies(arguments.weights)}
+    if unknown or (arguments.policies and "all" not in wanted):
+        parser.error(f"--policies must have all, and others of {'; '.join(policies(arguments.weights))}")
+    chosen = [name for name in policies(arguments.weights) if not arguments.policies or name in wanted]
     jobs = [
         (arguments.weights, policy, name, budget, arguments.first_seed, arguments.seeds)
-        for policy in policies(arguments.weights)
+        for policy in chosen
         for name, budget in problems
         if (policy, name) not in done
     ]
-    with ProcessPoolExecutor(arguments.workers) as pool:
+    # A process that has compiled for many policies runs out of memory maps.
+    with ProcessPoolExecutor(arguments.workers, max_tasks_per_child=6) as pool:
         for row in pool.map(measure, jobs):
             rows.append(row)
             with file.open("a") as stream:
                 stream.write(json.dumps(row) + "\n")
-    print(table(rows, policies(arguments.weights), [name for name, _ in problems]))
+    print(table(rows, chosen, [name for name, _ in problems]))
 
 
 def policies(weights: str) -> list[str]:
@@ -60,8 +72,15 @@ def policies(weights: str) -> list[str]:
     from ase_learnedopt.optimizers.learned import load_policy
 
     params, _ = load_policy("learned_hop", weights)
-    spoken = [head for head, arrays in params.items() if arrays["output_weights"].any() or arrays["output_bias"].any()]
-    return ["all", *(f"without {head}" for head in spoken), "none", *WALLS]
+    silent, _ = load_policy("learned_hop", "none")
+    taught = [part for part in params if not _same_outputs(params[part], silent[part])]
+    return ["all", *(f"without {part}" for part in taught), "none", *WALLS, f"all{BLIND}", f"none{BLIND}"]
+
+
+def _same_outputs(arrays: dict, untrained: dict) -> bool:
+    """Says whether a part says what it said untrained; the layers before a silent last one make no difference."""
+    last = [key for key in arrays if not key.startswith("hidden")]
+    return all(np.array_equal(arrays[key], untrained[key]) for key in last)
 
 
 def outputs(weights: str, n_atoms: int = 38) -> str:
@@ -84,13 +103,12 @@ def outputs(weights: str, n_atoms: int = 38) -> str:
 
 def measure(job: tuple[str, str, str, int, int, int]) -> dict[str, object]:
     """Runs one policy on one problem."""
-    from ase_learnedopt.bench.batched import run_batched
     from ase_learnedopt.bench.problems import get_problem
-    from ase_learnedopt.optimizers import learned_hop
+    from ase_learnedopt.optimizers.hop_state import count_kinds
     from ase_learnedopt.optimizers.learned import load_policy
 
     weights, policy, name, budget, first, seeds = job
-    params, config = load_policy("learned_hop", "none" if policy == "none" else weights)
+    params, config = load_policy("learned_hop", "none" if policy.startswith("none") else weights)
     silent, _ = load_policy("learned_hop", "none")
     if policy.startswith("without "):
         head = policy.removeprefix("without ")
@@ -98,12 +116,38 @@ def measure(job: tuple[str, str, str, int, int, int]) -> dict[str, object]:
     if policy in WALLS:
         config = replace(config, wall=WALLS[policy])
     problem = get_problem(name)
-    target = problem.reference + problem.tolerance  # type: ignore[operator]
-    runs = list(
-        run_batched(problem, learned_hop(params, config), range(first, first + seeds), budget, target, width=64)
-    )
-    hits, spent = sum(run.hit for run in runs), sum(run.evaluations for run in runs)
+    config = replace(config, kinds=count_kinds(problem.start(first).numbers))
+    if policy.endswith(BLIND):
+        config = replace(config, imagined=0)
+    run = run_in_batches if policy.endswith(BLIND) else run_one_by_one
+    hits, spent = run(problem, params, config, range(first, first + seeds), budget)
     return {"policy": policy, "problem": name, "budget": budget, "seeds": seeds, "hits": hits, "evaluations": spent}
+
+
+def run_in_batches(problem, params, config, seeds, budget: int) -> tuple[int, int]:
+    """Returns the number of successes and all evaluations; quick where nothing is imagined."""
+    from ase_learnedopt.bench.batched import run_batched
+    from ase_learnedopt.optimizers import learned_hop
+
+    target = problem.reference + problem.tolerance
+    runs = list(run_batched(problem, learned_hop(params, config), seeds, budget, target, width=64))
+    return sum(run.hit for run in runs), sum(run.evaluations for run in runs)
+
+
+def run_one_by_one(problem, params, config, seeds, budget: int) -> tuple[int, int]:
+    """Returns the number of successes and all evaluations; as ASE runs it, and `ase-learnedopt bench run`."""
+    from ase_learnedopt.bench.counting import Evaluator, RunEnded
+    from ase_learnedopt.bench.single import drive
+    from ase_learnedopt.optimizers import learned_hop
+
+    hits = spent = 0
+    for seed in seeds:
+        atoms = problem.start(seed)
+        evaluator = Evaluator(atoms, problem.calculator(), budget, problem.reference + problem.tolerance)
+        with suppress(RunEnded):
+            drive(problem, atoms, evaluator, seed, learned_hop, params, config)
+        hits, spent = hits + (evaluator.hit_at is not None), spent + evaluator.n_evaluations
+    return hits, spent
 
 
 def table(rows: list[dict], names: list[str], problems: list[str]) -> str:

@@ -7,6 +7,8 @@ the lowest energy known, each start with the deformation that a run begins with.
 """
 
 import argparse
+from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -51,7 +53,9 @@ def measure(name: str, n_starts: int, seed: int) -> list[tuple[str, np.ndarray, 
     cell, n_atoms = name.startswith("si"), int(name[2:])
     (task,) = silicon_cells([n_atoms]) if cell else lennard_jones_clusters([n_atoms])
     lowest = -4.3366 * n_atoms if cell else reference_minimum(name)
-    optimizer = learned_hop(*load_policy("learned_hop", "learned_hop"))
+    params, config = load_policy("learned_hop", "learned_hop")
+    config = replace(config, imagined=0)  # how starts relax, not what a model makes of them
+    optimizer = learned_hop(params, config)
 
     def symmetric(key, system):
         key, key_noise = jax.random.split(key)
@@ -60,7 +64,7 @@ def measure(name: str, n_starts: int, seed: int) -> list[tuple[str, np.ndarray, 
         positions, operation = symmetric_start(key, noise, init_operations(dtype), system)
         return system._replace(positions=pushed_apart(positions, system)), operation
 
-    draw, relax = jax.jit(jax.vmap(symmetric)), relaxer(optimizer, task.potential)
+    draw, relax = jax.jit(jax.vmap(symmetric)), relaxer(optimizer, config, task.potential)
     found: dict[str, list] = {}
     for chunk in range(n_starts // CHUNK):
         keys = jax.random.split(jax.random.PRNGKey(seed + chunk), CHUNK)
@@ -78,7 +82,7 @@ def measure(name: str, n_starts: int, seed: int) -> list[tuple[str, np.ndarray, 
     return [(kind, *map(np.array, zip(*rows, strict=True))) for kind, rows in sorted(found.items())]
 
 
-def relaxer(optimizer, potential):
+def relaxer(optimizer, config, potential):
     """Returns a function from keys and systems to the states of runs at their first minimum."""
     from ase_learnedopt.optimizers.hop_relaxation import with_model
     from ase_learnedopt.rollout import start
@@ -87,7 +91,7 @@ def relaxer(optimizer, potential):
     def one(state):
         energy, forces = potential(state.positions, state.system)
         new = optimizer.advance(state, energy, forces)
-        new = jax.lax.cond(new.event == MODEL, with_model, lambda s: s, new)
+        new = jax.lax.cond(new.event == MODEL, partial(with_model, config), lambda s: s, new)
         ended = state.event == MINIMUM
         return jax.tree.map(lambda before, after: jnp.where(ended, before, after), state, new)
 

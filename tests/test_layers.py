@@ -13,6 +13,7 @@ PACKAGE = Path(ase_learnedopt.__file__).parent
 LAYERS = {
     "types": 0,
     "stopping": 0,
+    "precision": 0,
     "geometry": 1,
     "neighbors": 1,
     "potentials": 1,

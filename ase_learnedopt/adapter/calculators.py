@@ -16,8 +16,8 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from ..neighbors import NeighborList, bucket
 from ..potentials import POTENTIALS, SiliconParameters, gupta_table
 from ..potentials.emt import CUTOFF
+from ..precision import double_precision
 from ..types import Neighbors, System
-from .compiled import double_precision
 
 MAX_ALL_PAIRS = 3000
 """Atoms up to which a potential without a cutoff is summed over all pairs."""

@@ -7,8 +7,8 @@ reads: the next positions `[3 * n_atoms]`, the event, and whether a hop is pendi
 """
 
 import math
+import warnings
 from collections.abc import Callable, Hashable
-from contextlib import AbstractContextManager
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -28,8 +28,9 @@ class Policy(NamedTuple):
     `start(params, config, key, system, budget)`, if there is one, returns what its `init` returns, in NumPy: for one
     structure that takes less time than to compile `init`.
 
-    `renew(state)`, if there is one, does in NumPy what `build` leaves out: after every hop, and instead of one where
-    the event is MODEL, it makes anew what relaxations know of their surroundings.
+    `imagine(config, params, state)` and `renew(state)`, if there are any, do what `build` leaves out after every hop,
+    and instead of one where the event is MODEL: the first asks a model of the energy what to evaluate next, which may
+    leave another hop pending; the second, in NumPy, makes anew what relaxations know of their surroundings.
 
     `sees_neighbors`: whether `advance` takes neighbour rows as its last argument, as every `hop` does.
     """
@@ -40,6 +41,7 @@ class Policy(NamedTuple):
     start: Callable | None = None
     sees_neighbors: bool = False
     renew: Callable | None = None
+    imagine: Callable | None = None
 
 
 class Compiled(NamedTuple):
@@ -48,17 +50,9 @@ class Compiled(NamedTuple):
     init: Callable  # (params, key, system, budget); not compiled where the policy has a `start`
     advance: Callable  # (params, state, observation, neighbors or None); positions, gradient, energy: [6 * n_atoms + 1]
     hop: Callable  # (params, state, n_atoms, neighbors); n_atoms is compiled in
+    imagine: Callable | None  # (params, state, n_atoms)
     revise: Callable  # (function, state, n_atoms): the function in NumPy; not compiled
     length: Callable  # as init: the length of a state of this size
-
-
-def double_precision() -> AbstractContextManager:
-    """Returns a context in which jax computes in float64, on this thread only."""
-    if hasattr(jax, "enable_x64"):
-        return jax.enable_x64(True)
-    from jax.experimental import enable_x64  # type: ignore[attr-defined]  # where it was before jax 0.8
-
-    return enable_x64(True)
 
 
 @lru_cache(maxsize=1)
@@ -95,12 +89,34 @@ def unflatten(vector, layout: Layout):
     return jax.tree.unflatten(layout.structure, values)
 
 
+def reads_programs_back() -> bool:
+    """Says whether this jax can use a compilation cache on disk: of loops that 0.6.0 reads none does a step."""
+    return jax.__version__ != "0.6.0"
+
+
+def _warn_of_broken_cache() -> None:
+    if getattr(jax.config, "jax_compilation_cache_dir", None) and not reads_programs_back():
+        warnings.warn(
+            f"jax {jax.__version__} reads programs back from its compilation cache broken, and searches go wrong: "
+            "unset JAX_COMPILATION_CACHE_DIR, or install a newer jax",
+            RuntimeWarning,
+            stacklevel=3,
+        )
+
+
 @lru_cache(maxsize=64)
-def compile_policy(build: Callable, config: Hashable, params_layout: Layout, start: Callable | None) -> Compiled:
+def compile_policy(
+    build: Callable,
+    config: Hashable,
+    params_layout: Layout,
+    start: Callable | None,
+    imagine: Callable | None = None,
+) -> Compiled:
     """Returns the compiled functions of `build(., config)`, see `Policy`; sizes are compiled as they come.
 
     Their parameters come as the vector that `params_layout` describes, for the same reason as the state.
     """
+    _warn_of_broken_cache()
     layouts: dict[int, Any] = {}  # n_atoms: the structure of the state
 
     def optimizer(params):
@@ -140,14 +156,19 @@ def compile_policy(build: Callable, config: Hashable, params_layout: Layout, sta
     def hop(params, vector, n_atoms, neighbors):
         return pack(optimizer(params).hop(unpack(vector, n_atoms), neighbors))
 
+    def think(params, vector, n_atoms):
+        assert imagine is not None
+        return pack(imagine(config, unflatten(params, params_layout), unpack(vector, n_atoms)))
+
     def revise(function, vector, n_atoms):
         return pack(function(unpack(np.asarray(vector), n_atoms)))
 
     def length(*args):
         return (jax.eval_shape(init, *args) if start is None else init_on_host(*args)).shape[0]
 
+    think_over = None if imagine is None else _jit(think, OFTEN, static_argnums=2)
     first = _jit(init, RARELY) if start is None else init_on_host
-    return Compiled(first, _jit(advance, OFTEN), _jit(hop, RARELY, static_argnums=2), revise, length)
+    return Compiled(first, _jit(advance, OFTEN), _jit(hop, RARELY, static_argnums=2), think_over, revise, length)
 
 
 def _jit(function: Callable, options: dict[str, bool | int | str], **kwargs) -> Callable:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from ase.constraints import FixAtoms
-from ase.filters import Filter, StrainFilter
+from ase.filters import Filter, StrainFilter, UnitCellFilter
 from ase.utils.abc import Optimizable
 
 from ..types import System
@@ -26,6 +26,7 @@ class Rows:
     atoms: Atoms | None  # what the rows were matched with
     index: np.ndarray  # [n_rows] the atom of each row, -1 where it has none
     has_objective: bool  # the gradient is that of the value; not so for bands of images
+    cell_factor: float | None = None  # of the last three rows, if they are the deformation of the cell
 
     @property
     def n_rows(self) -> int:
@@ -66,7 +67,17 @@ def describe(target, optimizable: Optimizable) -> Rows:
         images = [image for image in optimizable.iterimages() if isinstance(image, Atoms)]
         if len(images) == 1 and 3 * len(images[0]) == n_dofs:
             atoms, index = images[0], np.arange(n_rows)
-    return Rows(n_dofs, atoms, index, has_objective)
+    return Rows(n_dofs, atoms, index, has_objective, _cell_factor(target))
+
+
+def _cell_factor(target) -> float | None:
+    """Returns what a filter multiplies the deformation of the cell by, None where there is no such filter.
+
+    None too where it allows only deformations of one kind, which a model of all of them would not keep to.
+    """
+    if not isinstance(target, UnitCellFilter) or target.hydrostatic_strain or target.constant_volume:
+        return None
+    return float(getattr(target, "exp_cell_factor", target.cell_factor))
 
 
 def _is_band(target) -> bool:
@@ -141,6 +152,7 @@ def to_system(rows: Rows, x: np.ndarray, length_scale: float, energy_scale: floa
         "radii": np.concatenate([radii, np.full(missing, 0.5 * length_scale)]),
         "length_scale": np.asarray(length_scale, float),
         "energy_scale": np.asarray(energy_scale, float),
+        "cell_factor": None if rows.cell_factor is None else np.asarray(rows.cell_factor, float),
     }
     return System(**arrays)
 

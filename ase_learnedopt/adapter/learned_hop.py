@@ -2,12 +2,14 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..optimizers.hop_relaxation import with_model
-from ..optimizers.hop_state import LearnedHopConfig
+from ..optimizers.hop_state import LearnedHopConfig, count_kinds
 from ..optimizers.host_start import start_learned_hop
+from ..optimizers.imagine import imagine
 from ..optimizers.learned_hop import unmodelled_hop
 from .trained import TrainedOptimizer
 
@@ -31,7 +33,11 @@ class LearnedHop(TrainedOptimizer):
     _build = staticmethod(unmodelled_hop)
     _start = staticmethod(start_learned_hop)
     _renew = staticmethod(partial(with_model, xp=np))  # compiled it would take longer than most searches spend on it
-    _on_one_structure = {"unrolled": False}  # noqa: RUF012  nothing gained for one structure, and longer to compile
+    _imagine = staticmethod(imagine)
+
+    def _for_structure(self) -> dict[str, Any]:
+        # Written out it gains nothing for one structure, and is longer to compile.
+        return {"unrolled": False, "kinds": count_kinds(self._rows.numbers)}
 
     def __init__(
         self,

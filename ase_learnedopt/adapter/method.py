@@ -8,8 +8,9 @@ import jax
 import numpy as np
 
 from ..optimizers.environment import REACH
+from ..precision import double_precision
 from ..types import MODEL, Neighbors, System
-from .compiled import Policy, compile_policy, double_precision, flatten, host_device
+from .compiled import Policy, compile_policy, flatten, host_device
 from .convert import to_rows
 
 HOST_NEIGHBORS_ABOVE = 300
@@ -30,7 +31,8 @@ class LearnedMethod:
 
     def _prepare(self, policy: Policy, system: System, n_dofs: int) -> None:
         params, layout = flatten(policy.params)
-        self._functions = compile_policy(policy.build, policy.config, layout, policy.start)
+        self._functions = compile_policy(policy.build, policy.config, layout, policy.start, policy.imagine)
+        self._waits = policy.renew is not None  # for models, and not for a hop, where the event is MODEL
         self._system, self._n_dofs, self._size = system, n_dofs, len(system.species)
         self._sees_neighbors, self._renew = policy.sees_neighbors, policy.renew
         with double_precision():
@@ -61,15 +63,25 @@ class LearnedMethod:
             self._take(self._functions.advance(self._params, self._state[0], observation, neighbors))
 
     def hop(self) -> None:
-        """Proposes a new start, or makes anew what a relaxation knows of its surroundings, where one is pending."""
-        state = self._state[0]
+        """Proposes a new start, or makes anew what a relaxation knows of its surroundings, where one is pending.
+
+        A hop may find its proposal to be in vain; then another one is pending.
+        """
         with double_precision():
-            if self._renew is None or self.event != MODEL:
+            state = self._state[0]
+            if self.event != MODEL or not self._waits:
                 neighbors = self._neighbors(self._state[1][: self._n_dofs])
                 state = self._functions.hop(self._params, state, self._size, neighbors)
-            if self._renew is not None:
+            if self._functions.imagine is not None:
+                state = self._functions.imagine(self._params, state, self._size)
+            in_vain = self._reads(state, 1) and self._reads(state, 0) != MODEL
+            if self._renew is not None and not in_vain:
                 state = jax.device_put(self._functions.revise(self._renew, state, self._size), host_device())
             self._take(state)
+
+    def _reads(self, state, which: int):
+        """Returns the event (0) of a state that is not yet taken, or whether a hop is pending (1)."""
+        return int(np.asarray(state)[3 * self._size + which])
 
     def compute_step(self, x: np.ndarray) -> np.ndarray:
         """Returns the move `[n_dofs]` from `x` to the next geometry to evaluate."""

@@ -118,7 +118,7 @@ class Stages:
 
     def _next_of_search(self, x) -> np.ndarray:
         assert self._search is not None
-        if self._search.pending:
+        while self._search.pending:
             self._search.hop()
         self.n_hops += self._search.event in (HOP, RESTART)
         return x + self._search.compute_step(x)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,8 +28,8 @@ class TrainedOptimizer(LearnedOptimizer):
     _start: ClassVar[Callable | None] = None
     _build: ClassVar[Callable | None] = None  # in place of the table's
     _renew: ClassVar[Callable | None] = None
+    _imagine: ClassVar[Callable | None] = None
     _sees_neighbors: ClassVar[bool] = False  # in every step
-    _on_one_structure: ClassVar[dict[str, Any]] = {}  # constants that only batches want otherwise
 
     def __init__(
         self,
@@ -47,12 +48,17 @@ class TrainedOptimizer(LearnedOptimizer):
         super().__init__(atoms, restart, logfile, trajectory, append_trajectory, **kwargs)
 
     def _search_policy(self) -> Policy:
-        config = replace(self._config, **self._on_one_structure)
+        config = replace(self._config, **self._for_structure())
         if self._given_maxstep is not None:
             config = replace(config, maxstep=self._given_maxstep / self.length_scale)
         own = type(self)
         build = own._build or LEARNED[self.architecture].build
-        return Policy(build, self._params, config, own._start, own._sees_neighbors, own._renew)
+        renew = None if own._renew is None else partial(own._renew, config)
+        return Policy(build, self._params, config, own._start, own._sees_neighbors, renew, own._imagine)
+
+    def _for_structure(self) -> dict[str, Any]:
+        """Returns the constants that batches want otherwise, or that depend on the structure."""
+        return {}
 
     def _settings(self) -> str:
         return f"weights {self.weights}, {super()._settings()}"

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from ase.calculators.calculator import Calculator, PropertyNotImplementedError, all_changes
 
-from ..adapter.compiled import double_precision, host_device
+from ..adapter.compiled import host_device
 from ..potentials import cluster_system
+from ..precision import double_precision
 from ..types import PotentialFn, System
 
 CELL_TOLERANCE = 1e-4

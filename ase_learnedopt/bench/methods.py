@@ -8,11 +8,12 @@ silicon, `benchmarks/silicon.py --tune`, on seeds that no benchmark uses.
 import difflib
 import importlib.util
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 from ..optimizers import OPTIMIZERS, basin_hopping, learn2hop, learned_hop, random_restart, two_phase
+from ..optimizers.hop_state import LearnedHopConfig
 from ..optimizers.learned import load_policy
 from ..types import Optimizer
 from ..weights_io import read_card
@@ -139,9 +140,17 @@ def load(name: str, weights: str | None = None) -> tuple[Any, Any, str | None]:
 
 
 @lru_cache(maxsize=16)
-def optimizer(name: str, weights: str | None = None) -> Optimizer:
-    """Returns the optimizer of a method of ours; one object for each name, so that it is compiled once."""
+def optimizer(name: str, weights: str | None = None, kinds: int = 2) -> Optimizer:
+    """Returns the optimizer of a method of ours; one object for each name, so that it is compiled once.
+
+    kinds: of atoms that a model of the energy is to tell apart.
+    """
     params, config, _ = load(name, weights)
     build = get_method(name).build
     assert build is not None
-    return build(params, config)
+    return build(params, told_apart(config, kinds))
+
+
+def told_apart(config: Any, kinds: int) -> Any:
+    """Returns the constants of an optimizer for so many kinds of atoms."""
+    return replace(config, kinds=kinds) if isinstance(config, LearnedHopConfig) else config

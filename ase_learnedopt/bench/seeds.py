@@ -6,9 +6,10 @@ import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..optimizers.hop_state import LearnedHopConfig, count_kinds
 from .batched import run_batched
 from .counting import EvaluationFailed, Evaluator, RunEnded
-from .methods import Method, get_method, load, optimizer
+from .methods import Method, get_method, load, optimizer, told_apart
 from .problems import Problem, get_problem
 from .records import thin
 from .rivals.common import fresh_start
@@ -33,15 +34,29 @@ def run_seeds(job, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
         "budget": job.evaluations,
     }
     batched = method.is_ours and problem.potential is not None and job.path != "single"
+    if batched and job.path == "auto":
+        batched = not _imagines(job, problem, n_atoms)
     run = _run_batch if batched else _run_one_by_one
     for record in run(job, problem, method, seeds, target):
         yield {**named, **record}
 
 
+def _imagines(job, problem: Problem, n_atoms: int) -> bool:
+    """Whether hops are tried in a model of the energy, which in a batch costs what that of the slowest walker costs.
+
+    Of periodic systems ours know none that the model foretells.
+    """
+    config = load(job.method, job.weights)[1]
+    assert problem.system is not None
+    small = isinstance(config, LearnedHopConfig) and n_atoms <= config.imagined
+    return small and not bool(problem.system(0).pbc.any())
+
+
 def _run_batch(job, problem: Problem, method: Method, seeds: Sequence[int], target: float | None):
     done = set()
     try:
-        chosen = optimizer(method.name, job.weights)
+        assert problem.system is not None
+        chosen = optimizer(method.name, job.weights, count_kinds(problem.system(0).species))
         for run in run_batched(problem, chosen, seeds, job.evaluations, target, width=job.width):
             done.add(run.seed)
             yield {
@@ -82,6 +97,7 @@ def _run_one(job, problem: Problem, method: Method, atoms, evaluator: Evaluator,
         return
     params, config, _ = load(method.name, job.weights)
     assert method.build is not None
+    config = told_apart(config, count_kinds(atoms.numbers))
     drive(problem, atoms, evaluator, seed, method.build, params, config)
 
 

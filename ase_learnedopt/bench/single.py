@@ -5,6 +5,7 @@ The same pure functions as in a batch, in float64: the counts mean the same.
 
 import time
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,10 @@ from ase import Atoms
 from ..adapter.compiled import Policy
 from ..adapter.convert import describe, resolve_scales, to_system
 from ..adapter.method import LearnedMethod
+from ..optimizers.hop_relaxation import with_model
+from ..optimizers.host_start import start_learned_hop
+from ..optimizers.imagine import imagine
+from ..optimizers.learned_hop import learned_hop, unmodelled_hop
 from .counting import EvaluationFailed, Evaluator
 from .problems import Problem
 from .starts import seed_keys
@@ -33,7 +38,8 @@ def drive(
     x, system = atoms.positions.reshape(-1).copy(), _system(problem, atoms, seed)
     begin = time.perf_counter()
     budget = float(evaluator.budget)
-    method = LearnedMethod(Policy(build, params, config), system, len(x), np.asarray(seed_keys(seed)[1]), budget)
+    policy = _policy(build, params, config)
+    method = LearnedMethod(policy, system, len(x), np.asarray(seed_keys(seed)[1]), budget)
     evaluator.compile_seconds = time.perf_counter() - begin
     first = True
     while True:
@@ -46,9 +52,17 @@ def drive(
         if first:
             evaluator.compile_seconds += time.perf_counter() - begin
             first = False
-        if method.pending:
+        while method.pending:
             method.hop()
         x = x + method.compute_step(x)
+
+
+def _policy(build: Callable, params: Any, config: Hashable) -> Policy:
+    """Returns how the optimizer is compiled: as in ASE where its hops are tried in a model of the energy first."""
+    if build is not learned_hop:
+        return Policy(build, params, config)
+    renew = partial(with_model, config, xp=np)
+    return Policy(unmodelled_hop, params, config, start_learned_hop, renew=renew, imagine=imagine)
 
 
 def _system(problem: Problem, atoms: Atoms, seed: int):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy.stats import norm
 
-MARKS = (1_000, 3_000, 10_000, 30_000, 100_000)
+MARKS = (30, 100, 300, 1_000, 3_000, 10_000, 30_000, 100_000)
 """Evaluations at which success rates and energies are reported."""
 N_RESAMPLES = 4_000
 

@@ -41,9 +41,9 @@ def success_table(results: Results, problem: str) -> Table:
     columns: list[Column] = [[(_seeds(cell, most), None) for cell in cells]]
     columns += [[(format_count(cell.budget), None) for cell in cells]]
     header, lowest = ["seeds", "budget"], [True, True]
-    for mark in MARKS:
+    for mark in _marks(cells):
         rates = [success_rate(cell.runs, mark) for cell in cells]
-        if any(rates) and mark <= max(cell.budget for cell in cells):
+        if any(rates):
             columns.append([("", None) if r is None else (format_rate(r), r.value) for r in rates])
             header.append(f"at {format_count(mark)}")
             lowest.append(False)
@@ -62,9 +62,9 @@ def energy_table(results: Results, problem: str) -> Table:
     zero, name = zero_of_energy(results, problem)
     tolerance = results.facts[problem].tolerance or 0.0
     header, columns = [], []
-    for mark in MARKS:
+    for mark in _marks(cells):
         found = [energy_quartiles(cell.runs, mark) for cell in cells]
-        if any(found) and mark <= max(cell.budget for cell in cells):
+        if any(found):
             columns.append([_energies(quartiles, zero, tolerance) for quartiles in found])
             header.append(f"at {format_count(mark)}")
     note = (
@@ -73,6 +73,12 @@ def energy_table(results: Results, problem: str) -> Table:
     )
     rows = _rows(cells, mark_best(columns, lowest=[True] * len(columns)))
     return Table(("method", *header), rows, (note, *provenance(results, cells)))
+
+
+def _marks(cells) -> list[int]:
+    """Returns the evaluations at which runs are looked at: up to the largest budget, from a hundredth of it on."""
+    most = max(cell.budget for cell in cells)
+    return [mark for mark in MARKS if mark <= most <= 100 * mark]
 
 
 def speed_table(results: Results) -> Table | None:

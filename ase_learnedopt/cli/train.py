@@ -8,6 +8,7 @@ from typing import Any
 from .common import add_command, positive, positive_int
 
 EXAMPLE = "ase-learnedopt train run config.toml --out training --minutes 60"
+RUNS = 500
 
 
 def add_train(commands: Any) -> None:
@@ -47,8 +48,21 @@ def add_train(commands: Any) -> None:
     give_up.add_argument(
         "config", help="name of a recipe, or a file of settings: its families, rollout and start count"
     )
-    give_up.add_argument("--out", required=True, metavar="PATH", help="of the weights: PATH.npz and PATH.json")
+    _add_weights(give_up)
     give_up.set_defaults(run=_give_up)
+    prior = add_command(
+        actions,
+        "prior",
+        "teach LearnedHop what energies are like, on potentials with random parameters",
+        "ase-learnedopt train prior learned_hop --out mine",
+    )
+    prior.add_argument("weights", help="name or path of weights of LearnedHop, whose heads are kept")
+    _add_weights(prior)
+    prior.add_argument(
+        "--runs", type=positive_int, default=RUNS, metavar="N", help=f"for each number of kinds (default {RUNS})"
+    )
+    prior.add_argument("--seed", type=int, default=0, metavar="S", help="of all that is random (default 0)")
+    prior.set_defaults(run=_prior)
     relax = add_command(
         actions,
         "relax",
@@ -56,7 +70,7 @@ def add_train(commands: Any) -> None:
         "ase-learnedopt train relax learned_relax --out mine",
     )
     relax.add_argument("config", help="name of a recipe, or a file of settings: families, rollout and strategy")
-    relax.add_argument("--out", required=True, metavar="PATH", help="of the weights: PATH.npz and PATH.json")
+    _add_weights(relax)
     relax.set_defaults(run=_relax)
     plot = add_command(actions, "plot", "draw the curves of a run", "ase-learnedopt train plot training")
     plot.add_argument("folder", help="of the run")
@@ -69,9 +83,13 @@ def add_train(commands: Any) -> None:
     export.set_defaults(run=_export)
 
 
+def _add_weights(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--out", required=True, metavar="PATH", help="of the weights: PATH.npz and PATH.json")
+
+
 def _print_config(arguments: argparse.Namespace) -> int:
     if arguments.print_config is None:
-        raise ValueError("say what to do: train run, give-up, relax, plot, export, or --print-config")
+        raise ValueError("say what to do: train run, give-up, prior, relax, plot, export, or --print-config")
     from ..metatrain.config_file import load_config, print_config
 
     print(print_config(load_config(arguments.print_config) if arguments.print_config else None), end="")
@@ -167,6 +185,16 @@ def _give_up(arguments: argparse.Namespace) -> int:
 
     command = f"ase-learnedopt train give-up {arguments.config} --out {arguments.out}"
     path = make_give_up(load_config(arguments.config), arguments.out, command)
+    print(f"written {path} and {path.with_suffix('.json')}")
+    return 0
+
+
+def _prior(arguments: argparse.Namespace) -> int:
+    from ..metatrain.energy_prior import make_prior
+
+    options = f"--runs {arguments.runs} --seed {arguments.seed} --out {arguments.out}"
+    command = f"ase-learnedopt train prior {arguments.weights} {options}"
+    path = make_prior(arguments.weights, arguments.out, command, arguments.runs, arguments.seed)
     print(f"written {path} and {path.with_suffix('.json')}")
     return 0
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ..optimizers.hop_relaxation import step_relaxation
 from ..optimizers.hop_state import acceptable
-from ..optimizers.learned import find_learned, make_config
+from ..optimizers.learned import find_learned, for_training, make_config
 from ..optimizers.learned_hop import learned_hop
 from ..optimizers.networks import HIDDEN, apply_head, init_head
 from ..rollout import hop_all, start
@@ -153,7 +153,7 @@ def make_give_up(config: TrainConfig, path: str | Path, command: str, show: Call
         raise ValueError(f"{config.optimizer.name} does not give up: the optimizer must be learned_hop")
     constants = make_config("learned_hop", config.optimizer.config)
     params = starting_parameters("learned_hop", config.optimizer.start, constants, config.seed)
-    patient = replace(constants, give_up=float("inf"), unrolled=False)
+    patient = replace(for_training(constants), give_up=float("inf"), unrolled=False)
     optimizer = learned_hop(params, patient)
     tasks = [task for task, _ in make_tasks(config.families)]
     found = []

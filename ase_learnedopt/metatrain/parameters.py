@@ -9,6 +9,10 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 
 from ..optimizers.learned import find_learned, load_learned
+from ..optimizers.policy import PRIOR
+
+APART = (PRIOR,)
+"""Parts that searches in which nothing is imagined never read: `energy_prior` teaches them."""
 
 
 class Parameters:
@@ -24,14 +28,14 @@ class Parameters:
 
         Args:
           start: by part: the heads of LearnedHop, the layers of Learn2Hop.
-          heads: to train; none: all.
+          heads: to train; none: all but `APART`.
           scales: by head; 1 where none is given.
 
         Raises:
           ValueError: an unknown head, or a scale that is not positive.
         """
         self.start = jax.tree.map(jnp.asarray, dict(start))
-        trained = tuple(heads) or tuple(self.start)
+        trained = tuple(heads) or tuple(name for name in self.start if name not in APART)
         scales = dict(scales or {})
         unknown = sorted(({*trained} | scales.keys()) - self.start.keys())
         if unknown:

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..optimizers import lbfgs
-from ..optimizers.learned import find_learned, make_config
+from ..optimizers.learned import find_learned, for_training, make_config
 from .config import TrainConfig
 from .meta_loss import Goal, checkpoints
 from .parameters import Parameters, starting_parameters
@@ -65,7 +65,7 @@ class Trainer:
             strategy.members, self.parameters.n, strategy.perturbation, _adam(config), config.rollout.unrolls
         )
         build = find_learned(chosen.name).build
-        self._build = lambda vector: build(self.parameters(vector), self.constants)
+        self._build = lambda vector: build(self.parameters(vector), for_training(self.constants))
         self._relaxation = lambda _: lbfgs()
         self._judging = Judging(config.loss.kind, config.loss.clip)
         self._root = jax.random.PRNGKey(config.seed)

@@ -15,7 +15,7 @@ def compose(init: Callable, advance: Callable, hop: Callable | None = None) -> O
 
     def update(state, energy, forces):
         state = advance(state, energy, forces)
-        return jax.lax.cond(state.pending, lambda s: hop(s, None), lambda s: s, state)
+        return jax.lax.while_loop(lambda s: s.pending, lambda s: hop(s, None), state)
 
     return Optimizer(init, update, advance, hop)
 

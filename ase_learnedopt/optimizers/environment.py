@@ -8,7 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ..geometry import has_element, pair_distances
+from ..geometry import has_element, pair_components
 from ..types import Neighbors, System
 
 RADII = (1.1, 1.35, 1.8)
@@ -44,7 +44,8 @@ def smooth_count(ratio, begin, width=0.4, xp=jnp):
 def environment(positions, system: System, neighbors: Neighbors | None = None) -> Environment:
     """Computes the surroundings of every atom, from all pairs or, where given, from neighbour rows."""
     atoms = has_element(system)
-    ratio, other, valid = _rows(positions, system, neighbors, atoms)
+    ratio, valid = contacts(positions, system, neighbors)
+    other = of_neighbors(system.species, neighbors)
     counts = [jnp.sum(jnp.where(valid, smooth_count(ratio, begin, 0.5), 0.0), axis=1) for begin in RADII]
     near = jnp.where(valid, smooth_count(ratio, RADII[0], 0.4), 0.0)
     coordination = jnp.sum(near, axis=1)
@@ -70,21 +71,26 @@ def environment(positions, system: System, neighbors: Neighbors | None = None) -
     return Environment(coordination, unlike, place, features)
 
 
-def _rows(positions, system, neighbors, atoms):
-    """Returns distance in contacts, species of the neighbour and validity, each `[n_atoms, n_neighbors]`."""
-    n = positions.shape[0]
+def contacts(positions, system: System, neighbors: Neighbors | None):
+    """Returns distances in contacts and whether they are of a pair, each `[n_atoms, n_neighbors]`."""
+    n, atoms = positions.shape[0], has_element(system)
+    distance = jnp.sqrt(sum(x * x for x in ways(positions, system, neighbors)))
+    listed = ~jnp.eye(n, dtype=bool) if neighbors is None else neighbors.index < n
+    valid = atoms[:, None] & of_neighbors(atoms, neighbors) & listed
+    return distance / (system.radii[:, None] + of_neighbors(system.radii, neighbors)), valid
+
+
+def ways(positions, system: System, neighbors: Neighbors | None):
+    """Returns x, y and z from every atom to its neighbours, three arrays `[n_atoms, n_neighbors]` in Angstrom."""
     if neighbors is None:
-        distance = pair_distances(positions, positions, system.cell, system.pbc)
-        valid = atoms[:, None] & atoms[None, :] & ~jnp.eye(n, dtype=bool)
-        radii, species = system.radii[None, :], jnp.broadcast_to(system.species[None, :], (n, n))
-    else:
-        index = jnp.minimum(neighbors.index, n - 1)
-        shift = neighbors.shift.astype(positions.dtype) @ system.cell
-        displacements = positions[index] + shift - positions[:, None, :]
-        valid = (neighbors.index < n) & atoms[:, None] & atoms[index]
-        radii, species = system.radii[index], system.species[index]
-        distance = jnp.sqrt(jnp.sum(displacements * displacements, axis=-1))
-    return distance / (system.radii[:, None] + radii), species, valid
+        return pair_components(positions, positions, system.cell, system.pbc)
+    shift = neighbors.shift.astype(positions.dtype) @ system.cell
+    return [of_neighbors(positions[:, a], neighbors) + shift[..., a] - positions[:, a][:, None] for a in range(3)]
+
+
+def of_neighbors(values, neighbors: Neighbors | None):
+    """Returns values `[n_atoms]` at the neighbours, broadcastable to `[n_atoms, n_neighbors]`."""
+    return values[None, :] if neighbors is None else values[jnp.minimum(neighbors.index, len(values) - 1)]
 
 
 def _place(positions, system, atoms):

@@ -11,14 +11,15 @@ import numpy as np
 from ..types import STEP, System
 from .deform import Deformation
 from .exchange import N_PAIR_FEATURES, ExchangeModel
-from .hop_state import N_DEAD_ENDS, LearnedHopConfig, LearnedHopState
+from .foresight import init_foresight
+from .hop_state import N_DEAD_ENDS, LearnedHopConfig, LearnedHopState, foresees
 from .host_random import split, to_normal, uniforms
 from .kinds import SIMILAR
 from .learn2hop import INVERSE_CURVATURE, Learn2HopState, rotation_rows
 from .learn2hop_features import MOMENTUM_DECAYS, SQUARE_DECAYS, Draws, Moments
 from .learn2hop_network import Learn2HopConfig
 from .learned_relax import LearnedRelaxConfig, LearnedRelaxState, first_scale, memory
-from .policy import HOP_FEATURES
+from .policy import HOP_FEATURES, PRIOR
 from .portfolio import (
     ARMS,
     EXPONENT,
@@ -33,6 +34,10 @@ from .portfolio import (
 )
 from .relax import RelaxState
 from .symmetry import NONE, OPERATIONS, Operations
+from .units import BONDED, LONGEST, SHORTEST, SOFT
+
+FEW = 32
+"""Atoms whose distances are looked at before all are."""
 
 
 def start_learned_hop(params: dict, config: LearnedHopConfig, key, system: System, budget: float) -> LearnedHopState:
@@ -40,13 +45,15 @@ def start_learned_hop(params: dict, config: LearnedHopConfig, key, system: Syste
     key, key_arm = split(key)
     n = len(system.positions)
     arm, deformation = _first_play(params["restart"], key_arm, system)
+    molecular = config.molecules and _all_molecules(system)
     scale = config.inverse_curvature * float(system.length_scale) ** 2 / float(system.energy_scale)
     state: dict[str, Any] = {
         **start_fields(key, system),
         "budget": _real(budget),
         "relax": start_relaxation(system.positions, scale, config.memory),
+        "foresight": init_foresight(config.kinds, float, np, params[PRIOR]) if foresees(config, system) else None,
         "metric": np.eye(3 * n) if n <= config.modelled else None,
-        "deforming": np.asarray(deformation.strength > 0),
+        "deforming": np.asarray(deformation.strength > 0 and not molecular),
         "deformation": deformation,
         "strength_factor": _real(1.0),
         "exponent_factor": _real(1.0),
@@ -58,6 +65,7 @@ def start_learned_hop(params: dict, config: LearnedHopConfig, key, system: Syste
         "stall": _whole(0),
         "dead_ends": np.full(N_DEAD_ENDS, np.inf),
         "move": _whole(SHAKE),
+        "softness": _real(SOFT if molecular else 1.0),
         "gave_up": np.zeros((), bool),
         "portfolio": Portfolio(*_arrays(np.full(len(ARMS), np.inf), _whole(arm))),
         "operations": Operations(*_arrays(np.full(len(OPERATIONS), np.inf), _whole(NONE))),
@@ -144,6 +152,28 @@ def _first_play(head: dict, key, system: System) -> tuple[int, Deformation]:
     (for_arm,), (for_shape,) = PLAY_NOISE
     normals = to_normal(uniforms(key, for_arm + for_shape)[for_arm:])
     return arm, Deformation(*_arrays(_real(strength * is_cluster), _real(exponent), _ellipsoid(normals, spread)))
+
+
+def _all_molecules(system: System) -> bool:
+    """Returns what `units.all_molecules` returns of a cluster."""
+    atoms = np.asarray(system.species >= 0)
+    positions, radii = np.asarray(system.positions)[atoms], np.asarray(system.radii)[atoms]
+    n = len(radii)
+    few = np.linalg.norm(positions[:FEW, None] - positions[None], axis=-1) / (radii[:FEW, None] + radii[None, :])
+    np.fill_diagonal(few, 1.0)
+    if n < 4 or np.any((few < BONDED) & ((few < SHORTEST) | (few > LONGEST))):
+        return False  # as of random atoms, where what follows need not be imported
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import cKDTree
+
+    first, second = cKDTree(positions).query_pairs(2.0 * BONDED * radii.max(), output_type="ndarray").T
+    ratio = np.linalg.norm(positions[first] - positions[second], axis=1) / (radii[first] + radii[second])
+    bonded = ratio < BONDED
+    graph = coo_array((bonded[bonded], (first[bonded], second[bonded])), shape=(n, n))
+    size = np.bincount(label := connected_components(graph, directed=False)[1])[label]
+    odd = bonded & ((ratio < SHORTEST) | (ratio > LONGEST))
+    return bool(np.all((size > 1) & (2 * size <= n)) and not np.any(odd))
 
 
 def _ellipsoid(normals: np.ndarray, spread: float) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The table of optimizers that have parameters to be trained: what each is built, started and checked with. Layer 1."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,13 +9,13 @@ import numpy as np
 
 from ..weights_io import load_weights, read_card
 from . import policy
+from .energy_model import morse_priors
 from .hop_state import LearnedHopConfig
 from .learn2hop import learn2hop
 from .learn2hop_features import SCALARS, VECTORS
 from .learn2hop_network import Learn2HopConfig, basin_hops, descent, param_shapes, random, silent
 from .learned_hop import learned_hop
 from .learned_relax import RELAX_FEATURES, LearnedRelaxConfig, learned_relax, relax_shapes, untrained_relaxation
-from .networks import head_shapes
 
 
 class Learned(NamedTuple):
@@ -45,15 +45,16 @@ class Learned(NamedTuple):
 def _zero_heads(config: LearnedHopConfig) -> dict:
     """Returns heads whose last layers are zero; then the others are never read, and may be zero as well."""
     del config
-    shapes = {name: head_shapes(*sizes) for name, sizes in policy.HEADS.items()}
-    return {name: {key: np.zeros(n, np.float32) for key, n in head.items()} for name, head in shapes.items()}
+    shapes = policy.param_shapes()
+    heads = {name: {key: np.zeros(n, np.float32) for key, n in shapes[name].items()} for name in policy.HEADS}
+    return {**heads, policy.PRIOR: morse_priors()}
 
 
 LEARNED = {
     "learned_hop": Learned(
         learned_hop,
         LearnedHopConfig,
-        lambda _: {name: head_shapes(*sizes) for name, sizes in policy.HEADS.items()},
+        lambda _: policy.param_shapes(),
         policy.FEATURES,
         {"warm": lambda _, seed: policy.warm_start(seed)},
         _zero_heads,
@@ -100,6 +101,11 @@ def make_config(name: str, constants: Mapping[str, Any], where: str = "config") 
     if unknown:
         raise ValueError(f"{where}: {name} has no constants {', '.join(unknown)} in this version")
     return kind(**constants)
+
+
+def for_training(config: Any) -> Any:
+    """Returns the constants that an optimizer is trained with: hops that cost nothing teach nothing about what pays."""
+    return replace(config, imagined=0) if isinstance(config, LearnedHopConfig) else config
 
 
 def load_policy(name: str, weights: str | Path, config: Any = None) -> tuple[dict, Any]:

@@ -1,7 +1,8 @@
 """LearnedHop: a state machine that deforms, relaxes and hops, steered by small networks. Layer 1.
 
 One relaxation after another: optionally first on a deformed objective, then on the energy alone; at each minimum an
-exchange, a relocation, a shake or a symmetric structure proposes the next start (Metropolis acceptance as in basin
+exchange, a relocation, a shake or a symmetric structure proposes the next start, of whole molecules where there are
+some (Metropolis acceptance as in basin
 hopping, Wales & Doye, J. Phys. Chem. A 101, 5111, 1997); after too many hops without a new best, a fresh start whose
 kind a bandit chooses.
 """
@@ -10,31 +11,40 @@ import jax
 import jax.numpy as jnp
 
 from ..geometry import APART, pushed_apart
-from ..types import HOP, MODEL, RESTART, Optimizer
+from ..types import MODEL, RESTART, Optimizer
 from .base import common_fields, compose
 from .deform import Deformation
-from .environment import environment
-from .exchange import N_PAIR_FEATURES, exchange, exchange_noise, init_model, observe
+from .exchange import N_PAIR_FEATURES, exchange_noise, init_model, observe
+from .foresight import init_foresight, remember
+from .hop_proposal import propose, turned
 from .hop_relaxation import advance_relaxation, fresh_relaxation, with_model
-from .hop_state import N_DEAD_ENDS, LearnedHopConfig, LearnedHopState, hop_features, patience, temperature
-from .kinds import is_cluster, is_compound
-from .moves import relocate, relocation_noise, shake, shake_neighborhood
+from .hop_state import (
+    N_DEAD_ENDS,
+    LearnedHopConfig,
+    LearnedHopState,
+    energy_unit,
+    foresees,
+    hop_features,
+    patience,
+    temperature,
+)
+from .imagine import imagine
+from .moves import relocation_noise
 from .networks import apply_head
-from .noise import to_gumbel, to_normal, uniforms
-from .policy import warm_start
+from .noise import uniforms
+from .policy import PRIOR, warm_start
 from .portfolio import (
     EXCHANGE,
     FRESH,
     MOVES,
     PLAY_NOISE,
     SHAKE,
-    STEERED,
     found,
     init_portfolio,
-    move_logits,
     play,
 )
 from .symmetry import START_NOISE, init_operations, relaxed, symmetric_start
+from .units import SOFT, all_molecules, find_units, single_atoms
 
 FAILED = 10.0
 """Energy scales that a hop counts to have risen by where no energy came of it."""
@@ -42,18 +52,18 @@ FAILED = 10.0
 
 def learned_hop(params: dict | None = None, config: LearnedHopConfig | None = None) -> Optimizer:
     """Builds the optimizer from the parameters of its heads (None: the untrained, classical policy)."""
+    config, params = config or LearnedHopConfig(), warm_start() if params is None else params
     init, advance, unmodelled = _parts(params, config)
 
     def hop(state, neighbors=None):
-        if state.metric is None:
-            return unmodelled(state, neighbors)
-        return with_model(jax.lax.cond(state.event == MODEL, lambda s: s, lambda s: unmodelled(s, neighbors), state))
+        hopped = jax.lax.cond(state.event == MODEL, lambda s: s, lambda s: unmodelled(s, neighbors), state)
+        return with_model(config, imagine(config, params, hopped))
 
     return compose(init, advance, hop)
 
 
 def unmodelled_hop(params: dict | None = None, config: LearnedHopConfig | None = None) -> Optimizer:
-    """Builds the optimizer for a driver that makes the models of the Hessian itself (`hop_relaxation.with_model`).
+    """Builds the optimizer for a driver that asks the models itself: `imagine.imagine`, `hop_relaxation.with_model`.
 
     It is to do so after every hop, and instead of one where the event is MODEL.
     """
@@ -85,6 +95,7 @@ def _init(config, params, key, system, budget):
         **common_fields(key, system),
         budget=jnp.asarray(budget, dtype),
         relax=fresh_relaxation(config, system, system.positions),
+        foresight=init_foresight(config.kinds, dtype, jnp, params[PRIOR]) if foresees(config, system) else None,
         metric=jnp.eye(3 * n, dtype=dtype) if n <= config.modelled else None,  # until the first evaluation
         deforming=jnp.zeros((), bool),
         deformation=Deformation(jnp.zeros((), dtype), jnp.full((), 4.0, dtype), jnp.eye(3, dtype=dtype)),
@@ -98,6 +109,7 @@ def _init(config, params, key, system, budget):
         stall=zero,
         dead_ends=jnp.full((N_DEAD_ENDS,), jnp.inf, dtype),
         move=jnp.full((), SHAKE, jnp.int32),
+        softness=jnp.ones((), dtype),
         gave_up=jnp.zeros((), bool),
         portfolio=init_portfolio(dtype),
         operations=init_operations(dtype),
@@ -109,7 +121,11 @@ def _init(config, params, key, system, budget):
     portfolio, deformation = play(
         uniforms(key_arm, dtype, *PLAY_NOISE), state.portfolio, system, correction, explore=False
     )
-    return state._replace(portfolio=portfolio, deformation=deformation, deforming=deformation.strength > 0)
+    deforming, softness = deformation.strength > 0, state.softness
+    if config.molecules:
+        molecular = all_molecules(system.positions, system)
+        deforming, softness = deforming & ~molecular, jnp.where(molecular, SOFT, softness).astype(dtype)
+    return state._replace(portfolio=portfolio, deformation=deformation, deforming=deforming, softness=softness)
 
 
 def _hop(config, params, state, neighbors):
@@ -118,8 +134,10 @@ def _hop(config, params, state, neighbors):
     n, dtype = state.positions.shape[0], state.positions.dtype
     exchanges, relocations = exchange_noise(n), relocation_noise(n)
     noise = uniforms(
-        key_noise, dtype, (), (len(MOVES),), (), (n,), (n, 3), *relocations, *exchanges, *PLAY_NOISE, *START_NOISE
+        key_noise, dtype, (), (len(MOVES),), (), (n,), (n, 3), *relocations, *exchanges, *PLAY_NOISE, *START_NOISE,
+        (n, 3),
     )  # fmt: skip
+    *noise, for_turn = noise
     for_accept, noise, for_start = noise[0], noise[1 : -len(START_NOISE)], noise[-len(START_NOISE) :]
     for_hop, for_play = noise[: -len(PLAY_NOISE)], noise[-len(PLAY_NOISE) :]
     state, outputs = _judge(config, params, state._replace(key=key), for_accept)
@@ -127,15 +145,20 @@ def _hop(config, params, state, neighbors):
     lost = ~jnp.isfinite(state.current_energy)  # of a start without an energy nothing can be made
     ends = stalled | lost
     contacts = jnp.where(lost, 1.0, APART).astype(dtype)  # where the calculator could not follow, with more room
-    start, operation = symmetric_start(key_start, for_start, state.operations, state.system)
-    hopped = _propose(config, params, state, for_hop, outputs, neighbors, start)
+    find = find_units if config.molecules else single_atoms
+    units = find(state.current_positions, state.system, neighbors)
+    start, operation = symmetric_start(key_start, for_start, state.operations, units.system)
+    hopped = propose(config, params, state, for_hop, outputs, neighbors, start, units)
     restarted = _restart(params, config, state, for_play, start)
     state = jax.tree.map(lambda new, old: jnp.where(ends, new, old), restarted, hopped)
     begun = ends | (state.move == FRESH)
     last = jnp.where(begun, operation, state.operations.last)
-    positions = jax.lax.cond(begun, lambda p: pushed_apart(p, state.system, contacts), lambda p: p, state.positions)
+    middles = jax.lax.cond(begun, lambda p: pushed_apart(p, units.system, contacts), lambda p: p, state.positions)
+    positions = turned(config, state._replace(positions=middles), for_turn, units, begun)
     return state._replace(
         positions=positions,
+        softness=jnp.where(units.molecular, SOFT, 1.0).astype(dtype),
+        deforming=state.deforming & ~units.molecular,
         relax=fresh_relaxation(config, state.system, positions),
         operations=state.operations._replace(last=last),
         pending=jnp.zeros((), bool),
@@ -145,18 +168,22 @@ def _hop(config, params, state, neighbors):
 
 def _judge(config, params, state, noise):
     """Accepts or rejects the minimum, and tells portfolio and exchange model about it."""
-    scale = state.system.energy_scale
+    scale = energy_unit(state)
     energy = state.relax.value
     first = ~jnp.isfinite(state.current_energy)
     failed = ~jnp.isfinite(energy)
     change = jnp.where(first, 0.0, jnp.where(failed, FAILED, (energy - state.current_energy) / scale))
     outputs = apply_head(params["hop"], hop_features(state, change, config))
-    tolerated = temperature(config, state.system) * (outputs[0] + state.luck)
+    tolerated = temperature(config, state) * (outputs[0] + state.luck)
     accepted = (first | (change <= jnp.maximum(tolerated, 0.0))) & ~state.gave_up
     better = (energy < state.run_best - 1e-3 * scale) & ~state.gave_up
     exchanged = (state.move == EXCHANGE) & ~first & ~failed
     began = ((state.move == FRESH) | (first & (state.n_restarts > 0))) & ~failed
+    foresight = state.foresight
+    if foresight is not None:
+        foresight = remember(foresight, jnp.where(state.gave_up, jnp.inf, energy))
     kept = state._replace(
+        foresight=foresight,
         luck=-jnp.log(noise),  # Metropolis: of the next hop a rise of kT times this is accepted, which it may know
         current_positions=jnp.where(accepted, state.relax.positions, state.current_positions),
         current_energy=jnp.where(accepted, energy, state.current_energy),
@@ -167,43 +194,6 @@ def _judge(config, params, state, noise):
         exchange=observe(state.exchange, state.pair_features, change, exchanged),
     )
     return kept, outputs
-
-
-def _propose(config, params, state, noise, outputs, neighbors, start):
-    """Returns the state after a hop from the accepted minimum."""
-    system, positions = state.system, state.current_positions
-    for_move, for_wall, for_center, for_shake = noise[:4]
-    for_relocation, for_exchange = noise[4:9], noise[9:]
-    surroundings = environment(positions, system, neighbors)
-    logits = move_logits(system, config.fresh).at[: len(STEERED)].add(outputs[-len(STEERED) :])
-    move = jnp.argmax(logits + to_gumbel(for_move)).astype(jnp.int32)
-    normals = to_normal(for_shake)
-    deformed = (state.deformation.strength > 0) & is_cluster(system)
-    steering = jnp.exp(outputs[2] + apply_head(params["shake"], surroundings.features)[:, 0])
-    shaken = shake(normals, positions, system, steering * jnp.where(deformed, config.shake, config.plain_shake))
-    local = shake_neighborhood(
-        for_center, normals, positions, system, steering * config.local_shake, config.neighborhood
-    )
-    temperatures = config.atom_temperature * jnp.exp(outputs[5]), config.site_temperature * jnp.exp(outputs[6])
-    more = jnp.where(is_compound(system), 0.0, config.more)
-    moved = relocate(for_relocation, params["relocate"], positions, system, surroundings, more, *temperatures)
-    swapped, pair = exchange(
-        for_exchange, params["exchange"], state.exchange, positions, system, surroundings, config.exchange_temperature
-    )
-    odds = jax.scipy.special.logit(jnp.asarray(config.wall, positions.dtype)) + outputs[4]
-    wall = for_wall < jax.nn.sigmoid(odds)
-    proposals = jnp.stack([shaken, local, moved, swapped, start])
-    wall = wall & (move != FRESH)
-    return state._replace(
-        positions=proposals[move],
-        event=jnp.full((), HOP, jnp.int32),
-        n_hops=state.n_hops + 1,
-        move=move,
-        pair_features=pair,
-        deforming=((move == SHAKE) | (move == FRESH)) & deformed,
-        strength_factor=jnp.exp(outputs[3]) * jnp.where(wall, config.wall_strength, 1.0),
-        exponent_factor=jnp.where(wall, config.wall_exponent, 1.0).astype(positions.dtype),
-    )
 
 
 def _restart(params, config, state, noise, start):

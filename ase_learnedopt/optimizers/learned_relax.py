@@ -15,6 +15,7 @@ import numpy as np
 
 from ..types import Optimizer, System
 from .base import common_fields, compose, record
+from .cell_model import cell_measure
 from .local import TOLERANCE, report, rms_gradient
 from .model_hessian import BOND_FEATURES, BOND_OUTPUTS, CONSTANTS, inverse_model_hessian, untrained_springs
 from .relax import RelaxState, relax_init, relax_step
@@ -98,8 +99,9 @@ def controlled_step(params, config: LearnedRelaxConfig, state, energy, gradient,
     features = control_features(state.relax, state.system, state.positions, energy, gradient)
     step, share, retreat = features @ params["control"]["weights"].astype(features.dtype)
     cap = config.maxstep * jnp.exp(jnp.minimum(share, 0.0))
+    longest, measure = RETREAT * jnp.exp(retreat), cell_measure(state.system)
     return relax_step(
-        state.relax, state.positions, energy, gradient, cap, jnp.exp(step), metric, True, RETREAT * jnp.exp(retreat)
+        state.relax, state.positions, energy, gradient, cap, jnp.exp(step), metric, True, longest, measure
     )
 
 

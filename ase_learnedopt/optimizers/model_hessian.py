@@ -12,6 +12,7 @@ import numpy as np
 
 from ..geometry import has_element, minimum_image
 from ..types import System
+from .cell_model import cell_blocks, deformation
 from .environment import smooth_count
 
 CONSTANTS = {
@@ -24,7 +25,7 @@ CONSTANTS = {
 BOND_FEATURES = ("nearness", "coordination", "difference of coordinations", "unlike elements")
 BOND_OUTPUTS = ("log stiffness", "log transverse")
 LONE_ROW = 4.0
-"""Stiffness of a row without an element, such as one of a cell filter: that of an atom in a close-packed metal."""
+"""Stiffness of a row without an element that is not of a cell: that of an atom in a close-packed metal."""
 STIFFEST = 5.0
 """No pair is stiffer, in bonds at contact: atoms that overlap would be held too firmly."""
 
@@ -47,26 +48,47 @@ def inverse_model_hessian(springs, positions, system: System, xp=jnp):
     """
     n, dtype = positions.shape[0], positions.dtype
     atoms = has_element(system)
-    eye = xp.eye(n, dtype=dtype)
-    pairs = atoms[:, None] & atoms[None, :] & ~xp.eye(n, dtype=bool)
-    displacements = minimum_image(positions[None] - positions[:, None], system.cell, system.pbc, xp)
+    eye, identity = xp.eye(n, dtype=dtype), xp.eye(3, dtype=dtype)
+    displacements, pairs = _displacements(positions, system, xp)
     distances = xp.sqrt(xp.maximum(xp.sum(displacements**2, axis=-1), 1e-12))
-    ratios = xp.where(pairs, distances / (system.radii[:, None] + system.radii[None, :]), xp.inf)
+    ratios = xp.where(pairs, distances / (system.radii[:, None] + system.radii[None, :])[None], xp.inf)
     ratios = xp.where(pairs, ratios / _typical(ratios, xp), 9.0)
     decay, transverse, ground, _ = xp.exp(springs["logs"].astype(dtype))
     change = _bond_features(ratios, pairs, system, xp) @ springs["bond"].astype(dtype)
-    stiffness = xp.minimum(xp.exp(decay * (1.0 - ratios) + change[:, :, 0]), STIFFEST)
+    stiffness = xp.minimum(xp.exp(decay * (1.0 - ratios) + change[..., 0]), STIFFEST)
     stiffness = xp.where(pairs, stiffness, 0.0)
-    units = displacements / distances[:, :, None]
-    across = transverse * xp.exp(change[:, :, 1])
-    identity = xp.eye(3, dtype=dtype)
-    projectors = units[:, :, :, None] * units[:, :, None, :] + across[:, :, None, None] * identity[None, None]
-    springs_of_pairs = stiffness[:, :, None, None] * projectors
-    own = xp.sum(springs_of_pairs, axis=1) + xp.where(atoms, ground, LONE_ROW)[:, None, None] * identity[None]
-    blocks = eye[:, :, None, None] * own[:, None] - springs_of_pairs
+    units = displacements / distances[..., None]
+    across = transverse * xp.exp(change[..., 1])
+    projectors = units[..., :, None] * units[..., None, :] + across[..., None, None] * identity[None, None, None]
+    springs_of_pairs = stiffness[..., None, None] * projectors  # [n_images, n, n, 3, 3]
+    lone = LONE_ROW if system.cell_factor is None else 0.0
+    between = xp.sum(springs_of_pairs, axis=0)
+    own = xp.sum(between, axis=1) + xp.where(atoms, ground, lone)[:, None, None] * identity[None]
+    blocks = eye[:, :, None, None] * own[:, None] - between
+    if system.cell_factor is not None:
+        blocks = blocks + cell_blocks(springs_of_pairs, displacements, system, xp)
     both_move = system.movable[:, None] & system.movable[None, :]
     blocks = xp.where(both_move[:, :, None, None], blocks, eye[:, :, None, None] * identity[None, None])
     return _inverse(blocks.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n), xp)
+
+
+def _displacements(positions, system: System, xp):
+    """Returns vectors `[n_images, n_atoms, n_atoms, 3]` from the first to the second atom, and which are of pairs.
+
+    Nearest images; where the cell may move, also those one cell further, since small cells are held by them.
+    """
+    atoms = has_element(system)
+    pairs = (atoms[:, None] & atoms[None, :])[None]
+    nearest = minimum_image(positions[None] - positions[:, None], system.cell, system.pbc, xp)[None]
+    different = ~xp.eye(positions.shape[0], dtype=bool)[None]
+    if system.cell_factor is None:
+        return nearest, pairs & different
+    steps = np.stack(np.meshgrid(*[(0, 1, -1)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)  # none first
+    possible = ~xp.any((steps != 0) & ~system.pbc[None, :], axis=1)
+    shifts = (steps.astype(positions.dtype) @ system.cell)[:, None, None, :]
+    here = xp.asarray(np.all(steps == 0, axis=1))
+    here_and_now = (nearest + shifts) @ deformation(positions, system, xp).T
+    return here_and_now, pairs & possible[:, None, None] & (different | ~here[:, None, None])
 
 
 def _inverse(matrix, xp):
@@ -79,14 +101,16 @@ def _inverse(matrix, xp):
 
 
 def _bond_features(ratios, pairs, system: System, xp):
-    """Returns what the parameters of a bond are changed by, `[n_atoms, n_atoms, len(BOND_FEATURES)]`."""
+    """Returns what the parameters of a bond are changed by, `[n_images, n_atoms, n_atoms, len(BOND_FEATURES)]`."""
     dtype = ratios.dtype
-    coordination = xp.sum(xp.where(pairs, smooth_count(ratios, 1.1, 0.4, xp), 0.0), axis=1) / 8.0
+    near = xp.where(pairs, smooth_count(ratios, 1.1, 0.4, xp), 0.0)
+    coordination = xp.sum(near, axis=(0, 2)) / 8.0
     both = 0.5 * (coordination[:, None] + coordination[None, :])
     unlike = system.species[:, None] != system.species[None, :]
     nearness = xp.exp(-4.0 * (ratios - 1.0)) - 0.5
     difference = xp.abs(coordination[:, None] - coordination[None, :])
-    return xp.stack([nearness, both - 1.0, difference, unlike.astype(dtype)], axis=-1)
+    of_pairs = [xp.broadcast_to(x[None], ratios.shape) for x in (both - 1.0, difference, unlike.astype(dtype))]
+    return xp.stack([nearness, *of_pairs], axis=-1)
 
 
 def _typical(ratios, xp):
@@ -94,7 +118,7 @@ def _typical(ratios, xp):
 
     It makes up for radii that are all too large or too small.
     """
-    nearest = xp.sort(xp.min(ratios, axis=1))
+    nearest = xp.sort(xp.min(ratios, axis=(0, 2)))
     known = xp.sum(xp.isfinite(nearest))
     median = nearest[xp.maximum(known - 1, 0) // 2]
     return xp.where(known > 0, median, 1.0)

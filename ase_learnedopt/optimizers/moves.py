@@ -27,14 +27,17 @@ def shake(normals, positions, system: System, amplitude):
     return jnp.where(moves[:, None], positions + step, positions)
 
 
-def shake_neighborhood(noise, normals, positions, system: System, amplitude, n_shaken: int):
-    """Displaces a movable atom, drawn by uniform `noise` `[n_atoms]`, and its nearest movable neighbours together."""
+def shake_neighborhood(noise, normals, positions, system: System, amplitude, n_shaken, at_most: int | None = None):
+    """Displaces a movable atom, drawn by uniform `noise` `[n_atoms]`, and its nearest movable neighbours together.
+
+    They are `n_shaken` atoms, one or more; where that is an array `[]` int32, it is no more than `at_most`.
+    """
     moves = has_element(system) & system.movable
     center = jnp.argmax(jnp.where(moves, noise, -1.0))
     offset = minimum_image(positions - positions[center][None, :], system.cell, system.pbc)
     square = jnp.where(moves, jnp.sum(offset * offset, axis=1), jnp.inf)
-    n_shaken = min(n_shaken, positions.shape[0])
-    limit = -jax.lax.top_k(-square, n_shaken)[0][-1]
+    nearest = -jax.lax.top_k(-square, min(at_most or n_shaken, positions.shape[0]))[0]
+    limit = nearest[jnp.minimum(n_shaken, len(nearest)) - 1]
     return jnp.where((square <= limit)[:, None], shake(normals, positions, system, amplitude), positions)
 
 

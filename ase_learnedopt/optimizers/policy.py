@@ -1,4 +1,4 @@
-"""The heads that steer LearnedHop: what each reads, what each writes, and their untrained parameters. Layer 1.
+"""The heads that steer LearnedHop: what each reads, what each writes, and all untrained parameters. Layer 1.
 
 Every head's last layer starts at zero, so the untrained policy is the classical one it corrects.
 """
@@ -6,9 +6,11 @@ Every head's last layer starts at zero, so the untrained policy is the classical
 import jax
 import jax.numpy as jnp
 
+from .energy_features import FEATURE_NAMES
+from .energy_model import morse_priors
 from .environment import ATOM_FEATURES
 from .exchange import N_PAIR_FEATURES
-from .networks import init_head
+from .networks import head_shapes, init_head
 from .portfolio import ARMS, STEERED
 
 STEP_FEATURES = (
@@ -66,6 +68,8 @@ HEADS = {
     "exchange": (N_PAIR_FEATURES, 1),
 }
 """Name of each head: how many features it reads and how many outputs it writes."""
+PRIOR = "prior"
+"""Name of what is no head: what the model of the energy knows before a run."""
 
 FEATURES = {
     "step": STEP_FEATURES,
@@ -75,14 +79,22 @@ FEATURES = {
     "shake": ATOM_FEATURES,
     "relocate": ATOM_FEATURES,
     "exchange": tuple(f"pair {k}" for k in range(N_PAIR_FEATURES)),
+    PRIOR: FEATURE_NAMES,
 }
 """The feature contract that a weights file is checked against."""
 
 
 def warm_start(seed: int = 0) -> dict:
-    """Returns parameters of all heads whose every output is zero: the classical policy."""
+    """Returns heads whose every output is zero, the classical policy, and the prior of a Morse potential."""
     keys = jax.random.split(jax.random.PRNGKey(seed), len(HEADS))
-    return {name: init_head(key, *HEADS[name]) for key, name in zip(keys, HEADS, strict=True)}
+    heads = {name: init_head(key, *HEADS[name]) for key, name in zip(keys, HEADS, strict=True)}
+    return {**heads, PRIOR: {name: jnp.asarray(root) for name, root in morse_priors().items()}}
+
+
+def param_shapes() -> dict[str, dict[str, tuple[int, ...]]]:
+    """Returns the shape of every array of the parameters."""
+    shapes: dict[str, dict[str, tuple[int, ...]]] = {name: head_shapes(*sizes) for name, sizes in HEADS.items()}
+    return {**shapes, PRIOR: {name: root.shape for name, root in morse_priors().items()}}
 
 
 def count(system):

@@ -11,6 +11,7 @@ from .deform import Deformation, ellipsoid
 from .kinds import is_bulk, is_cluster, is_compound, is_mixed
 from .noise import to_gumbel, to_normal
 from .symmetry import can_be_copies
+from .units import Units
 
 ARMS = ("compact", "plain", "ellipsoid")
 STRENGTH = (2.2, 0.0, 2.2)
@@ -42,11 +43,15 @@ MOVE_WEIGHTS = {
     "surface": (0.1, 0.4, 0.5, 0.0, 0.0),
     "mixed surface": (0.1, 0.3, 0.4, 0.2, 0.0),
     "compound surface": (0.2, 0.4, 0.2, 0.2, 0.0),
+    "molecules": (0.1, 0.2, 0.7, 0.0, 0.2),
+    "mixed molecules": (0.1, 0.2, 0.5, 0.2, 0.0),
+    "compound molecules": (0.1, 0.2, 0.5, 0.2, 0.0),
 }
 """Weight of each move (shake, local, relocate, exchange, fresh); those of a cell are for where its atoms can be copies.
 
 `surface`: with fixed atoms, or open in some directions. `mixed`: unlike atoms, all of similar size. `compound`: some of
-sizes too different to change places; exchanges only where others are similar.
+sizes too different to change places; exchanges only where others are similar. `molecules`: clusters of them, where all
+this is said of whole molecules.
 """
 OFTEN_FRESH = 75.0
 """Atoms of a cluster from which on the weight of a fresh start is that of the table; below, it falls with their square,
@@ -66,16 +71,18 @@ def init_portfolio(dtype) -> Portfolio:
     return Portfolio(jnp.full((len(ARMS),), jnp.inf, dtype), jnp.zeros((), jnp.int32))
 
 
-def move_logits(system: System, fresh=1.0):
+def move_logits(system: System, units: Units, fresh=1.0):
     """Returns the log weights `[len(MOVES)]` of the moves for this kind of system, fresh starts by a factor."""
     dtype = system.positions.dtype
-    bulk = is_bulk(system)
-    kind = jnp.where(is_cluster(system), 0, jnp.where(bulk, 3, 6)).astype(jnp.int32)
-    mixed = is_mixed(system)
-    row = kind + jnp.where(is_compound(system), 2, mixed.astype(jnp.int32)).astype(jnp.int32)
+    bulk, cluster = is_bulk(system), is_cluster(system)
+    kind = jnp.where(cluster, jnp.where(units.molecular, 9, 0), jnp.where(bulk, 3, 6)).astype(jnp.int32)
+    exchanging = jax.tree.map(lambda a, b: jnp.where(cluster, a, b), units.system, system)  # no molecule with a surface
+    mixed = is_mixed(exchanging)
+    row = kind + jnp.where(is_compound(exchanging), 2, mixed.astype(jnp.int32)).astype(jnp.int32)
     weights = jnp.asarray(list(MOVE_WEIGHTS.values()), dtype)[row].at[EXCHANGE].multiply(mixed.astype(dtype))
-    n_atoms = jnp.sum(has_element(system).astype(dtype))
-    often = jnp.where(bulk, can_be_copies(system).astype(dtype), jnp.minimum((n_atoms / OFTEN_FRESH) ** 2, 1.0))
+    n_units = jnp.sum(has_element(units.system).astype(dtype))
+    copies = can_be_copies(units.system) & ~units.molecular  # which are turned at random
+    often = jnp.where(bulk, copies.astype(dtype), jnp.minimum((n_units / OFTEN_FRESH) ** 2, 1.0))
     weights = weights.at[FRESH].multiply(fresh * often)
     return jnp.log(jnp.maximum(weights / jnp.sum(weights), 1e-9))
 

@@ -51,7 +51,16 @@ def relax_init(positions, inverse_curvature, memory: int) -> RelaxState:
 
 
 def relax_step(
-    state: RelaxState, positions, value, gradient, maxstep, multiplier=1.0, metric=None, unrolled=True, retreat=0.5
+    state: RelaxState,
+    positions,
+    value,
+    gradient,
+    maxstep,
+    multiplier=1.0,
+    metric=None,
+    unrolled=True,
+    retreat=0.5,
+    measure=None,
 ):
     """Absorbs one evaluation at `positions` and proposes the next point.
 
@@ -64,6 +73,7 @@ def relax_step(
         to, in place of the identity; may change from step to step.
       unrolled: whether the recursion is written out where the memory is short, or always a loop.
       retreat: `[]` longest move after a step that raised the energy, in the length of that step.
+      measure: `[n_atoms, 1]` what the move of a row counts for its length, where that is not 1 for all.
 
     Returns:
       The new state and the next point `[n_atoms, 3]`.
@@ -84,8 +94,8 @@ def relax_step(
         n_steps=state.n_steps + 1,
     )
     move = multiplier * _downhill(state, metric, unrolled)
-    cap = jnp.where(accept, maxstep, jnp.minimum(maxstep, retreat * _longest(step)))
-    return state, state.positions + _with_length_between(_shortest(maxstep, move.dtype), cap, move)
+    cap = jnp.where(accept, maxstep, jnp.minimum(maxstep, retreat * _longest(step, measure)))
+    return state, state.positions + _with_length_between(_shortest(maxstep, move.dtype), cap, move, measure)
 
 
 def follow(state: RelaxState, positions, gradient) -> tuple[RelaxState, jax.Array]:
@@ -121,14 +131,15 @@ def _shortest(maxstep, dtype):
     return maxstep * (1e-5 if dtype == jnp.float32 else 1e-9)
 
 
-def _with_length_between(shortest, cap, move):
+def _with_length_between(shortest, cap, move, measure):
     """Returns the move scaled so that its longest row lies between the bounds; a move of zero stays one."""
-    longest = jnp.maximum(_longest(move), 10.0 * jnp.finfo(move.dtype).tiny ** 0.5)
+    longest = jnp.maximum(_longest(move, measure), 10.0 * jnp.finfo(move.dtype).tiny ** 0.5)
     return move * (jnp.minimum(jnp.maximum(longest, shortest), cap) / longest)
 
 
-def _longest(rows):
-    """Returns the length of the longest row."""
+def _longest(rows, measure):
+    """Returns the length of the longest row, by its measure."""
+    rows = rows if measure is None else measure * rows
     return jnp.sqrt(jnp.max(jnp.sum(rows * rows, axis=-1)))
 
 

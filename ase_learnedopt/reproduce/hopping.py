@@ -111,7 +111,7 @@ def _record(problem: Problem, optimizer: Optimizer, systems, keys, n_frames: int
         state = optimizer.advance(state, energy, forces)
         event = state.event  # before a hop overwrites it
         if hop is not None:
-            state = jax.lax.cond(state.pending, lambda waiting: hop(waiting, None), lambda other: other, state)
+            state = jax.lax.while_loop(lambda waiting: waiting.pending, lambda waiting: hop(waiting, None), state)
         return state, (energy, event)
 
     @jax.jit

@@ -56,7 +56,7 @@ def test_resumed_is_uninterrupted(make, cluster, tmp_path, killed_at, fails):
 
 def test_killed_while_the_calculator_runs(search, cluster, tmp_path):
     expected = path_of(search(cluster()), 1e-3, STEPS)
-    atoms = cluster(broken_from=30, error=KeyboardInterrupt())
+    atoms = cluster(broken_from=12, error=KeyboardInterrupt())
     opt = search(atoms, restart=tmp_path / "state.json")
     with pytest.raises(KeyboardInterrupt):
         opt.run(fmax=1e-3, steps=STEPS)

@@ -69,9 +69,10 @@ def test_overview(found):
 
 def test_success(found):
     table = tables.success_table(found, "lj38")
-    assert table.header == ("method", "seeds", "budget", "at 1k", "at 3k", "at 10k", "mean FE per success")
+    marks = ("at 100", "at 300", "at 1k", "at 3k", "at 10k")
+    assert table.header == ("method", "seeds", "budget", *marks, "mean FE per success")
     assert row_of(table, "ase_ga")[0] == "8 of 12, 1 failed"
-    assert row_of(table, "random_restart_fire")[2:] == ["0 % (0 to 24)"] * 3 + ["> 120,000"]
+    assert row_of(table, "random_restart_fire")[2:] == ["0 % (0 to 24)"] * 5 + ["> 120,000"]
     assert best_of(table, "mean FE per success") == ["learned_hop"]
     assert "within 0.001 ε of the lowest known, -100.000000" in table.notes[0]
 
@@ -206,10 +207,16 @@ def test_energy_below_the_reference_is_told(tmp_path, monkeypatch):
     assert "-10.000 (-10.000 to -10.000)" in text
 
 
+def test_short_runs_are_looked_at_early(tmp_path):
+    write_runs(tmp_path, "lj38", "basin_hopping", 50.0, n_seeds=3, budget=600)
+    table = tables.energy_table(results.collect(tmp_path, fake_facts), "lj38")
+    assert table.header == ("method", "at 30", "at 100", "at 300")
+
+
 def test_within_tolerance_is_zero(tmp_path):
     write_runs(tmp_path, "lj38", "basin_hopping", 50.0, n_seeds=3)
     table = tables.energy_table(results.collect(tmp_path, fake_facts), "lj38")
-    assert row_of(table, "basin_hopping") == ["0 (0 to 0)"] * 3
+    assert row_of(table, "basin_hopping") == ["0 (0 to 0)"] * 5
 
 
 def test_one_seed_that_crashed(tmp_path):

@@ -10,6 +10,8 @@ from ase_learnedopt.metatrain.meta_loss import Goal
 from ase_learnedopt.metatrain.population import Job, advance, begin, n_segments, run, split_members, start_runs, unroll
 from ase_learnedopt.metatrain.tasks import FAMILIES, draw_batch
 from ase_learnedopt.optimizers import learned_hop
+from ase_learnedopt.optimizers.hop_state import LearnedHopConfig
+from ase_learnedopt.optimizers.learned import for_training
 from ase_learnedopt.optimizers.policy import warm_start
 from ase_learnedopt.rollout import rollout, start
 
@@ -21,8 +23,11 @@ TARGET = jnp.float32(TASK.reference + 1e-3)
 BUDGET = 160
 
 
+CONFIG = for_training(LearnedHopConfig())
+
+
 def build(params):
-    return learned_hop(params)
+    return learned_hop(params, CONFIG)
 
 
 def members(n, scale=0.3):
@@ -56,7 +61,7 @@ def assert_walkers_agree(found, expected, atol):
 
 
 def test_the_unperturbed_member_is_the_optimizer_itself(outcome):
-    optimizer = learned_hop()
+    optimizer = build(warm_start())
     state = start(optimizer, KEYS, SYSTEMS, jnp.float32(BUDGET))
     n_windows = module.SEGMENT * n_segments(BUDGET)
     state, _ = rollout(optimizer, TASK.potential, state, BUDGET, TARGET, n_windows=n_windows)

@@ -22,7 +22,7 @@ if len(sys.argv) > 1:
 from ase_learnedopt.metatrain.config import Rollout, Strategy, TrainConfig
 from ase_learnedopt.metatrain.trainer import Trainer
 import numpy as np
-config = TrainConfig(steps=3, rollout=Rollout(budget=24, starts=2), strategy=Strategy(members=4, perturbation=0.1),
+config = TrainConfig(steps=3, rollout=Rollout(budget=16, starts=2), strategy=Strategy(members=4, perturbation=0.1),
                      families=[{"family": "lennard_jones", "sizes": [6]}])
 trainer = Trainer(config)
 state = trainer.begin()
@@ -49,10 +49,10 @@ def result(process):
 
 
 def agree(one, other):
-    """The same but for rounding, which depends on how many members share a device."""
-    assert one["evaluations"] == pytest.approx(other["evaluations"], rel=0.03)
-    assert one["loss"] == pytest.approx(other["loss"], abs=1e-3)
-    np.testing.assert_allclose(one["mean"], other["mean"], rtol=0, atol=1e-3)
+    """The same but for rounding, which depends on how many members share a device, and in longer runs parts them."""
+    assert one["evaluations"] == other["evaluations"]
+    assert one["loss"] == pytest.approx(other["loss"], abs=1e-4)
+    np.testing.assert_allclose(one["mean"], other["mean"], rtol=0, atol=1e-4)
 
 
 @pytest.mark.slow

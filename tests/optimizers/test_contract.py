@@ -23,6 +23,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
+from ase_learnedopt.optimizers.hop_state import LearnedHopConfig
+from ase_learnedopt.optimizers.learned_hop import learned_hop
 from ase_learnedopt.types import HOP, MINIMUM, RESTART
 
 every_optimizer = pytest.mark.parametrize("name", OPTIMIZERS)
@@ -112,11 +114,21 @@ def test_is_traced_once(name, dtype):
     assert n_traces == 1
 
 
+def _without_a_model(name):
+    """Returns an optimizer that asks no model of the energy: long relaxations in one part by rounding."""
+    if name != "learned_hop":
+        return build(name)
+    return learned_hop(
+        None, LearnedHopConfig(max_relax_steps=25, max_deform_steps=10, patience_per_atom=0.2, imagined=0)
+    )
+
+
 @every_optimizer
 def test_vmapped_walkers_equal_single_runs(name):
-    optimizer, seeds, n = build(name), (0, 1, 2), CHUNK
+    optimizer, seeds, n = _without_a_model(name), (0, 1, 2), CHUNK
     systems = [make_system(np.random.default_rng(seed).uniform(-1.6, 1.6, (13, 3))) for seed in seeds]
-    states = [start(name, system, seed) for seed, system in zip(seeds, systems, strict=True)]
+    begin = jax.jit(optimizer.init)
+    states = [begin(jax.random.PRNGKey(seed), system) for seed, system in zip(seeds, systems, strict=True)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
     together, _ = jax.vmap(lambda state: run(optimizer, state))(stacked)
     for k, state in enumerate(states):
@@ -128,16 +140,16 @@ def test_vmapped_walkers_equal_single_runs(name):
 
 @pytest.mark.parametrize("name", SEARCHES)
 def test_update_is_advance_then_hop(name):
-    optimizer, system = build(name), make_system(**SYSTEMS["lj13"])
+    optimizer, system = _without_a_model(name), make_system(**SYSTEMS["lj13"])
     advance, hop = jax.jit(optimizer.advance), jax.jit(optimizer.hop)
-    state, events = start(name, system), []
+    begin = jax.jit(optimizer.init)(jax.random.PRNGKey(0), system)
+    state, events = begin, []
     for _ in range(CHUNK):
         state = advance(state, *lennard_jones(state.positions, system))
-        if state.pending:
+        while state.pending:
             state = hop(state, None)
-            assert not state.pending
         events.append(int(state.event))
-    whole, trajectory = run(optimizer, start(name, system))
+    whole, trajectory = run(optimizer, begin)
     assert {HOP, RESTART} & set(events)
     assert events == trajectory.events.tolist()
     np.testing.assert_allclose(state.positions, whole.positions, atol=1e-6)
@@ -196,8 +208,10 @@ def test_padding_changes_nothing_before_the_first_hop(name):
     padded, plain = (make_system(**SYSTEMS["lj13"], n_rows=n_rows) for n_rows in (14, 13))
     _, with_rows = run(build(name), start(name, padded))
     _, without = run(build(name), start(name, plain))
-    np.testing.assert_allclose(with_rows.positions[:20, :13], without.positions[:20], atol=1e-6)
-    np.testing.assert_allclose(with_rows.energies[:20], without.energies[:20], rtol=1e-6)
+    until = int(np.argmax(np.isin(np.append(without.events[:20], HOP), (HOP, RESTART))))
+    assert until > 10
+    np.testing.assert_allclose(with_rows.positions[:until, :13], without.positions[:until], atol=1e-6)
+    np.testing.assert_allclose(with_rows.energies[:until], without.energies[:until], rtol=1e-6)
 
 
 @every_optimizer

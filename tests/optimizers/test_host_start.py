@@ -1,5 +1,7 @@
 """What is done in NumPy for one structure is what jax does: starts, random streams, models of the Hessian."""
 
+from functools import partial
+
 import jax
 import numpy as np
 import pytest
@@ -11,8 +13,7 @@ from ase_learnedopt.optimizers.host_start import start_learn2hop, start_learned_
 from ase_learnedopt.optimizers.learn2hop import learn2hop
 from ase_learnedopt.optimizers.learn2hop_network import Learn2HopConfig, random
 from ase_learnedopt.optimizers.learned_hop import LearnedHopConfig, learned_hop
-from ase_learnedopt.optimizers.networks import head_shapes
-from ase_learnedopt.optimizers.policy import HEADS
+from ase_learnedopt.optimizers.policy import param_shapes
 from ase_learnedopt.types import HOP, MODEL, STEP, System
 
 SYSTEMS = {  # species, periodic, fixed atoms
@@ -22,6 +23,7 @@ SYSTEMS = {  # species, periodic, fixed atoms
     "mixed bulk": ([0, 1] * 3 + [0], [True] * 3, []),
     "compound": ([0, 2] * 3 + [-1], [False] * 3, []),
     "alloy with oxygen": ([0, 1, 2] * 2 + [-1], [False] * 3, []),
+    "molecules": ([0, 1] * 3 + [-1], [False] * 3, []),
 }
 RADII = np.array([1.3, 1.3, 0.6, 1.3])  # of species 0, 1, 2 and of padding
 
@@ -31,6 +33,9 @@ def make_system(name):
     n = len(species)
     movable = (np.array(species) >= 0) & ~np.isin(np.arange(n), fixed)
     positions = np.random.default_rng(0).normal(size=(n, 3))
+    if name == "molecules":
+        positions = 0.1 * positions + np.repeat(8.0 * np.arange(n)[:, None], 2, axis=0)[:n]
+        positions[1::2, 0] += 2.6
     radii, cell = RADII[np.array(species)], 9.0 * np.eye(3)
     return System(
         positions, np.array(species, np.int32), cell, np.array(pbc), movable, radii, np.array(2.6), np.array(0.6)
@@ -39,8 +44,10 @@ def make_system(name):
 
 def make_params(scale):
     rng = np.random.default_rng(1)
-    shapes = {name: head_shapes(*sizes) for name, sizes in HEADS.items()}
-    return {name: {key: scale * rng.normal(size=s) for key, s in head.items()} for name, head in shapes.items()}
+    return {
+        part: {key: scale * rng.normal(size=shape) for key, shape in arrays.items()}
+        for part, arrays in param_shapes().items()
+    }
 
 
 @pytest.mark.parametrize("seed", [0, 12345678901])
@@ -90,7 +97,8 @@ def test_model_in_numpy_is_that_of_jax(name, event):
     key = np.array([0, 5], np.uint32)
     waiting = {"event": np.asarray(event, np.int32), "pending": np.asarray(event == MODEL)}
     state = start_learned_hop(make_params(0.0), LearnedHopConfig(), key, make_system(name), 300.0)._replace(**waiting)
-    expected, found = jax.jit(with_model)(state), with_model(state, np)
+    config = LearnedHopConfig()
+    expected, found = jax.jit(partial(with_model, config))(state), with_model(config, state, np)
     assert int(found.event) == (STEP if event == MODEL else HOP)
     assert not found.pending
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):

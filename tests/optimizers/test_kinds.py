@@ -13,6 +13,7 @@ from ase_learnedopt.optimizers import exchange, kinds, portfolio
 from ase_learnedopt.optimizers.environment import environment
 from ase_learnedopt.optimizers.noise import uniforms
 from ase_learnedopt.optimizers.policy import warm_start
+from ase_learnedopt.optimizers.units import single_atoms
 from ase_learnedopt.types import System
 
 
@@ -25,6 +26,10 @@ def make_system(formula, pbc=False, fixed=()):
     scales = jnp.asarray(2.5), jnp.asarray(1.0)
     arrays = (species, 9.0 * np.eye(3), np.full(3, pbc), movable, contact_radii(numbers, None))
     return System(positions, *map(jnp.asarray, arrays), *scales)
+
+
+def _logits(system, fresh=1.0):
+    return portfolio.move_logits(system, single_atoms(system.positions, system), fresh)
 
 
 @pytest.mark.parametrize(
@@ -43,7 +48,7 @@ def make_system(formula, pbc=False, fixed=()):
 def test_what_can_change_places(dtype, formula, mixed, compound):
     system = make_system(formula)
     assert (bool(kinds.is_mixed(system)), bool(kinds.is_compound(system))) == (mixed, compound)
-    exchanges = float(jnp.exp(portfolio.move_logits(system)[portfolio.EXCHANGE]))
+    exchanges = float(jnp.exp(_logits(system)[portfolio.EXCHANGE]))
     assert (exchanges > 0.1) == mixed
 
 
@@ -56,12 +61,12 @@ def test_atoms_that_do_not_move_make_no_compound(dtype):
 @pytest.mark.parametrize("pbc", [False, True])
 def test_shares_of_moves_add_up(dtype, pbc):
     for formula in ("Cu4", "Cu2Ag2", "Cu2Ag2O2"):
-        np.testing.assert_allclose(jnp.exp(portfolio.move_logits(make_system(formula, pbc))).sum(), 1.0, atol=1e-6)
+        np.testing.assert_allclose(jnp.exp(_logits(make_system(formula, pbc))).sum(), 1.0, atol=1e-6)
 
 
 def test_fresh_starts_are_for_one_element_and_can_be_turned_off(dtype):
     def share(formula, pbc, fresh=1.0):
-        return float(jnp.exp(portfolio.move_logits(make_system(formula, pbc), fresh)[portfolio.FRESH]))
+        return float(jnp.exp(_logits(make_system(formula, pbc), fresh)[portfolio.FRESH]))
 
     assert share("Cu4", True) > 0.3 > share("Cu40", False) > share("Cu4", False) > 1e-4
     assert share("Cu2Ag2", False) < 1e-6 and share("Cu67", True) < 1e-6

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from ase_learnedopt.adapter.compiled import double_precision
 from ase_learnedopt.neighbors import neighbor_rows
 from ase_learnedopt.potentials import POTENTIALS, make_system, natural_scales
 from ase_learnedopt.potentials.emt import CUTOFF
+from ase_learnedopt.precision import double_precision
 from ase_learnedopt.types import System
 
 

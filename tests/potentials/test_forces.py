@@ -9,8 +9,8 @@ import pytest
 from ase import Atoms
 
 from ase_learnedopt.adapter.calculators import Gupta, PotentialCalculator, StillingerWeber
-from ase_learnedopt.adapter.compiled import double_precision
 from ase_learnedopt.potentials import images_for
+from ase_learnedopt.precision import double_precision
 
 GEOMETRIES = ("open", "nearest", "images", "rows")
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from ase_learnedopt.adapter.compiled import double_precision
 from ase_learnedopt.potentials import gupta_table, images_for, lennard_jones, morse, natural_scales
 from ase_learnedopt.potentials.emt_table import PARAMETERS
+from ase_learnedopt.precision import double_precision
 from ase_learnedopt.types import System
 
 ALL = ("lennard_jones", "morse", "gupta of two", "emt of three", "stillinger_weber")

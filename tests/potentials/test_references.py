@@ -13,9 +13,9 @@ from ase.cluster import Icosahedron, Octahedron
 from ase.optimize import LBFGS
 
 from ase_learnedopt.adapter.calculators import Gupta, PotentialCalculator, StillingerWeber
-from ase_learnedopt.adapter.compiled import double_precision
 from ase_learnedopt.potentials import emt, gupta_sets, gupta_table, reference_minimum
 from ase_learnedopt.potentials.emt import CUTOFF
+from ase_learnedopt.precision import double_precision
 
 PAIRS = {
     "lennard_jones open": ("lennard_jones", {"epsilon": 0.7, "sigma": 2.3}, LennardJones, {"rc": 1e3}, None),

@@ -1,5 +1,6 @@
 """What is said of a run's hops, on runs whose basins are known."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -50,7 +51,7 @@ def test_quenches_are_those_of_each_structure_alone(lj7):
     runs = sample(lj7, optimizer("fire"), [1, 2], 60)
     frames = runs.positions[1, :3]
     systems = lj7.system(2)
-    batch = type(systems)(*(np.broadcast_to(leaf, (3, *leaf.shape)) for leaf in systems))
+    batch = jax.tree.map(lambda leaf: np.broadcast_to(leaf, (3, *leaf.shape)), systems)
     np.testing.assert_allclose(quench(lj7, batch, frames), runs.inherent[1, :3], atol=1e-4)
 
 

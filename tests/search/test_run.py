@@ -216,7 +216,7 @@ def test_bad_requests_touch_nothing(whole, tmp_path, change, message):
 def test_overwrite_replaces_only_searches(tmp_path):
     out = tmp_path / "x"
     first = search(start(), evaluations=30, out=out, show_progress=False)
-    second = search(start(), evaluations=40, out=out, overwrite=True, show_progress=False)
+    second = search(start(), evaluations=80, out=out, overwrite=True, show_progress=False)
     assert first.n_evaluations <= 30 < len(read_trace(out / "trace.csv").evaluation) == second.n_evaluations
     (tmp_path / "precious.txt").write_text("")
     with pytest.raises(ValueError, match="nothing was overwritten"):

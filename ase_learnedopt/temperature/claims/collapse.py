@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ...markup import Entry, Table
+from ...precision import double_precision
 from ..init_scale import offset_start
 from ..kept import Kept
 from ..losses import softmax_xent
@@ -79,7 +80,7 @@ def measure(pair: Pair, seed: int, n_steps: int) -> dict[str, Any]:
     learn = pair.parts(seed).learn
     rows = np.random.RandomState(seed).permutation(len(learn.y))[:N_EXAMPLES]
     n_classes = int(learn.y.max()) + 1
-    with _double_precision():
+    with double_precision():
         x, y = jnp.asarray(learn.x[rows]), jnp.asarray(learn.y[rows])
         if learn.x.dtype.kind == "f":
             x = x.astype(jnp.float64)
@@ -124,16 +125,6 @@ def _follower(apply, params, x, y, n_steps: int):
         return jax.lax.scan(advance, params, None, length=n_steps)[1]
 
     return jax.jit(jax.vmap(one))
-
-
-def _double_precision():
-    """Returns a context in which jax computes in float64."""
-    context: Any = getattr(jax, "enable_x64", None)
-    if context is None:  # before jax 0.8
-        from jax import experimental
-
-        context = experimental.enable_x64  # type: ignore[attr-defined]
-    return context(True)
 
 
 def _spread(run: dict[str, Any]) -> float:
