@@ -1,7 +1,7 @@
 """Potentials with random parameters, from which LearnedHop learns what energies are like. Layer 2.
 
 Half of them are of the form of Gupta's (see `potentials.gupta`), the others are Morse potentials or of Lennard-Jones's
-form with other exponents; of one or two kinds of atoms, which differ in size and in the strength of their bonds. None
+form with other exponents; of one to three kinds of atoms, which differ in size and in the strength of their bonds. None
 is fitted to an element. The scales that a run is told are wrong by as much as those guessed from a structure.
 """
 
@@ -15,7 +15,7 @@ from ..types import System
 
 SHARE_GUPTA, SHARE_MORSE = 0.55, 0.27
 SIZES, STRENGTHS = 0.12, 0.25
-"""How far the logarithms of the sizes of two kinds, and of the strengths of their bonds, may lie from their means."""
+"""How far the logarithms of the sizes of kinds, and of the strengths of their bonds, may lie from their means."""
 WRONG_LENGTH, WRONG_ENERGY = 0.05, 0.35
 """Standard deviation of the logarithm of a scale that is told, about the right one."""
 CORE = 0.7
@@ -41,7 +41,7 @@ def draw_potential(rng: np.random.Generator, kinds: int) -> tuple[RandomPotentia
 
     Args:
       rng: draws everything.
-      kinds: of atoms, 1 or 2.
+      kinds: of atoms.
     """
 
     def of_pairs(of_kind, spread):

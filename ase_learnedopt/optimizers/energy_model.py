@@ -25,7 +25,7 @@ ENERGY_NOISE = 0.1
 """Energy scales."""
 PRECISION = 0.01
 """Of the coefficients where nothing was learned before."""
-PRIORS = {1: "one kind", 2: "two kinds"}
+PRIORS = {1: "one kind", 2: "two kinds", 3: "three kinds"}
 """What the priors that can be learned are called, by the kinds of atoms that are told apart."""
 CALM, TELLING = 3.0, 0.15
 """Rms force between which it tells whether the model is right."""

@@ -120,7 +120,7 @@ def _is_finite(tree) -> bool:
 
 
 def test_finds_the_icosahedron_from_random_starts():
-    optimizer = learned_hop()
+    optimizer = learned_hop(None, LearnedHopConfig(imagined=0))
     system = make_system(np.zeros((13, 3)), dtype="float32")
 
     @jax.vmap
@@ -328,7 +328,7 @@ def test_a_model_is_renewed_and_nothing_else_changes(dtype):
 
 
 def test_large_systems_have_no_model(dtype):
-    optimizer = learned_hop(None, LearnedHopConfig(modelled=12))
+    optimizer = learned_hop(None, LearnedHopConfig(modelled=12, imagined=0))
     system = make_system(**SYSTEMS["lj13"])
     state, _ = run(optimizer, optimizer.init(jax.random.PRNGKey(0), system), 16 * CHUNK)
     assert state.metric is None and int(state.n_hops) > 2
@@ -338,7 +338,7 @@ def test_a_model_saves_evaluations():
     """From the same 16 random starts of LJ26 to the first minimum of each."""
 
     def evaluations(modelled):
-        optimizer = learned_hop(None, LearnedHopConfig(modelled=modelled))
+        optimizer = learned_hop(None, LearnedHopConfig(modelled=modelled, imagined=0))
         system = make_system(np.zeros((26, 3)), dtype="float32", n_rows=26)
 
         @jax.vmap

@@ -178,7 +178,7 @@ def _hops(name, molecules, precise):
     @jax.jit
     @partial(jax.vmap, in_axes=(0, None, None))
     def hop(key, params, fresh):
-        optimizer = learned_hop(params, LearnedHopConfig(molecules=molecules, fresh=fresh))
+        optimizer = learned_hop(params, LearnedHopConfig(molecules=molecules, fresh=fresh, imagined=0))
         state = optimizer.init(key, system, jnp.asarray(1e4, floats))
         relax = state.relax._replace(value=jnp.asarray(-1.0, floats))
         return optimizer.hop(state._replace(relax=relax, pending=jnp.ones((), bool)))
