@@ -8,7 +8,14 @@ from helpers import precision
 
 from ase_learnedopt.cli import main
 from ase_learnedopt.metatrain import energy_prior
-from ase_learnedopt.metatrain.energy_prior import evidence, fit_prior, make_prior, square_root, what_a_run_tells
+from ase_learnedopt.metatrain.energy_prior import (
+    Told,
+    evidence,
+    fit_prior,
+    make_prior,
+    square_root,
+    what_runs_tell,
+)
 from ase_learnedopt.metatrain.random_potentials import draw_potential, random_energy
 from ase_learnedopt.optimizers.energy_features import features, morse_coefficients, n_features
 from ase_learnedopt.optimizers.energy_model import PRECISION, PRIORS, EnergyModel, mean_coefficients
@@ -91,18 +98,19 @@ def _made_up(n=400):
     """Returns what runs tell whose coefficients are of a known distribution, and mean and covariance of that."""
     k, rng = n_features(1) - 1, np.random.default_rng(0)
     mean, factor = rng.normal(size=k), rng.normal(size=(k, k)) / np.sqrt(k) + np.eye(k)
-    told = []
+    precisions, seen = [], []
     for _ in range(n):
         rows = rng.normal(size=(2 * k, k)) * 3.0
         read = rows @ (mean + factor @ rng.normal(size=k)) + rng.normal(size=2 * k)
-        told.append((rows.T @ rows, rows.T @ read))
-    return told, mean, factor @ factor.T
+        precisions.append(rows.T @ rows)
+        seen.append(rows.T @ read)
+    return Told(np.array(precisions), np.array(seen)), mean, factor @ factor.T
 
 
 def test_the_distribution_of_coefficients_is_found():
     told, mean, covariance = _made_up()
     found_mean, found = fit_prior(told, 1)
-    error = np.sqrt(np.diag(covariance) / len(told))
+    error = np.sqrt(np.diag(covariance) / len(told.seen))
     assert np.all(np.abs(found_mean - mean) < 5.0 * error)
     np.testing.assert_allclose(found, covariance, atol=0.3 * np.diag(covariance).max())
     assert np.linalg.norm(found - covariance) < 0.3 * np.linalg.norm(covariance)
@@ -118,10 +126,10 @@ def test_evidence_is_the_probability_of_what_was_read():
         off = read - rows @ mean
         return -0.5 * (np.linalg.slogdet(total)[1] + off @ np.linalg.solve(total, off))
 
-    told = rows.T @ rows, rows.T @ read
+    told = Told((rows.T @ rows)[None], (rows.T @ read)[None])
     one, other = (np.zeros(k), np.eye(k)), (np.ones(k), np.diag([0.5, 1.0, 2.0, 3.0]))
     found = evidence(told, *one) - evidence(told, *other)
-    np.testing.assert_allclose(found, exactly(*one) - exactly(*other), rtol=1e-10)
+    np.testing.assert_allclose(found, [exactly(*one) - exactly(*other)], rtol=1e-10)
 
 
 def test_a_prior_is_kept_as_its_square_root():
@@ -149,11 +157,26 @@ def test_a_run_tells_its_coefficients(monkeypatch):
 
     monkeypatch.setattr(energy_prior, "random_energy", energy)
     params, constants, _ = load_learned("learned_hop", "learned_hop")
-    told = [what_a_run_tells(params, constants, 1, np.random.default_rng(seed), 8) for seed in range(3)]
-    precise, seen = (sum(parts) for parts in zip(*told, strict=True))
+    told = what_runs_tell(params, constants, 1, np.random.default_rng(0), 8, 3)
+    precise, seen = told.precision.sum(axis=0), told.seen.sum(axis=0)
     certain = np.sqrt(np.diag(np.linalg.inv(precise)))
     assert np.all(np.abs(np.linalg.solve(precise, seen) - coefficients[1:]) < 3.0 * certain)
     assert certain.min() < 0.5
+
+
+@pytest.mark.slow
+def test_runs_at_once_tell_what_runs_one_by_one_do(monkeypatch):
+    """The way of a GPU, for alloys of three kinds."""
+    monkeypatch.setattr(energy_prior, "EVALUATIONS", 12)
+    monkeypatch.setattr(energy_prior, "_run", energy_prior._run.__wrapped__)
+    params, constants, _ = load_learned("learned_hop", "learned_hop")
+    told = []
+    for backend in ("cpu", "gpu"):
+        monkeypatch.setattr(jax, "default_backend", lambda name=backend: name)
+        told.append(what_runs_tell(params, constants, 3, np.random.default_rng(0), 7, 2))
+    for one, other in zip(*told, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-8, atol=1e-8 * np.abs(one).max())
+    assert not np.allclose(told[0].seen[0], told[0].seen[1])
 
 
 @pytest.mark.slow
@@ -162,6 +185,7 @@ def test_weights_with_a_new_prior(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(energy_prior, "SIZES", (6,))
     assert main(["train", "prior", "learned_hop", "--out", str(tmp_path / "mine"), "--runs", "12"]) == 0
     out = capsys.readouterr().out
+    assert "three kinds, 6 atoms: 0 of 14 runs" in out
     assert "one kind: each of 2 other runs" in out
     assert "mine.npz" in out
     before, constants, _ = load_learned("learned_hop", "learned_hop")
