@@ -7,15 +7,9 @@ import pytest
 from helpers import precision
 
 from ase_learnedopt.cli import main
-from ase_learnedopt.metatrain import energy_prior
-from ase_learnedopt.metatrain.energy_prior import (
-    Told,
-    evidence,
-    fit_prior,
-    make_prior,
-    square_root,
-    what_runs_tell,
-)
+from ase_learnedopt.metatrain import prior_runs
+from ase_learnedopt.metatrain.energy_prior import evidence, fit_prior, make_prior, square_root
+from ase_learnedopt.metatrain.prior_runs import Told, what_runs_tell
 from ase_learnedopt.metatrain.random_potentials import draw_potential, random_energy
 from ase_learnedopt.optimizers.energy_features import features, morse_coefficients, n_features
 from ase_learnedopt.optimizers.energy_model import PRECISION, PRIORS, EnergyModel, mean_coefficients
@@ -146,18 +140,18 @@ def test_a_prior_is_kept_as_its_square_root():
 
 
 def test_a_run_tells_its_coefficients(monkeypatch):
-    """On an energy that the model can express, they are what it was made of."""
-    monkeypatch.setattr(energy_prior, "EVALUATIONS", 60)
-    monkeypatch.setattr(energy_prior, "_run", energy_prior._run.__wrapped__)
+    """On an energy that the model can express, they are what it was made of; its atoms must not begin in each other."""
+    monkeypatch.setattr(prior_runs, "EVALUATIONS", 60)
+    monkeypatch.setattr(prior_runs, "_run", prior_runs._run.__wrapped__)
     coefficients = np.append(0.0, morse_coefficients(1)[1:] + 0.1 * np.random.default_rng(2).normal(size=13))
 
     def energy(potential, positions, system):
         del potential
         return system.energy_scale * (jnp.asarray(coefficients) @ features(positions, system, 1))
 
-    monkeypatch.setattr(energy_prior, "random_energy", energy)
+    monkeypatch.setattr(prior_runs, "random_energy", energy)
     params, constants, _ = load_learned("learned_hop", "learned_hop")
-    told = what_runs_tell(params, constants, 1, np.random.default_rng(0), 8, 3)
+    told = what_runs_tell(params, constants, 1, np.random.default_rng(1), 8, 3)
     precise, seen = told.precision.sum(axis=0), told.seen.sum(axis=0)
     certain = np.sqrt(np.diag(np.linalg.inv(precise)))
     assert np.all(np.abs(np.linalg.solve(precise, seen) - coefficients[1:]) < 3.0 * certain)
@@ -167,8 +161,8 @@ def test_a_run_tells_its_coefficients(monkeypatch):
 @pytest.mark.slow
 def test_runs_at_once_tell_what_runs_one_by_one_do(monkeypatch):
     """The way of a GPU, for alloys of three kinds."""
-    monkeypatch.setattr(energy_prior, "EVALUATIONS", 12)
-    monkeypatch.setattr(energy_prior, "_run", energy_prior._run.__wrapped__)
+    monkeypatch.setattr(prior_runs, "EVALUATIONS", 12)
+    monkeypatch.setattr(prior_runs, "_run", prior_runs._run.__wrapped__)
     params, constants, _ = load_learned("learned_hop", "learned_hop")
     told = []
     for backend in ("cpu", "gpu"):
@@ -181,8 +175,8 @@ def test_runs_at_once_tell_what_runs_one_by_one_do(monkeypatch):
 
 @pytest.mark.slow
 def test_weights_with_a_new_prior(monkeypatch, tmp_path, capsys):
-    monkeypatch.setattr(energy_prior, "EVALUATIONS", 20)
-    monkeypatch.setattr(energy_prior, "SIZES", (6,))
+    monkeypatch.setattr(prior_runs, "EVALUATIONS", 20)
+    monkeypatch.setattr(prior_runs, "SIZES", (6,))
     assert main(["train", "prior", "learned_hop", "--out", str(tmp_path / "mine"), "--runs", "12"]) == 0
     out = capsys.readouterr().out
     assert "three kinds, 6 atoms: 0 of 14 runs" in out

@@ -119,6 +119,7 @@ def _is_finite(tree) -> bool:
     return all(bool(np.isfinite(leaf).all()) for leaf in jax.tree.leaves(tree))
 
 
+@pytest.mark.slow
 def test_finds_the_icosahedron_from_random_starts():
     optimizer = learned_hop(None, LearnedHopConfig(imagined=0))
     system = make_system(np.zeros((13, 3)), dtype="float32")
@@ -334,6 +335,7 @@ def test_large_systems_have_no_model(dtype):
     assert state.metric is None and int(state.n_hops) > 2
 
 
+@pytest.mark.slow
 def test_a_model_saves_evaluations():
     """From the same 16 random starts of LJ26 to the first minimum of each."""
 
