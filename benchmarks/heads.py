@@ -16,6 +16,7 @@ import json
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -58,8 +59,7 @@ def main() -> None:
         for name, budget in problems
         if (policy, name) not in done
     ]
-    # A process that has compiled for many policies runs out of memory maps.
-    with ProcessPoolExecutor(arguments.workers, max_tasks_per_child=6) as pool:
+    with ProcessPoolExecutor(arguments.workers, mp_context=get_context("spawn")) as pool:
         for row in pool.map(measure, jobs):
             rows.append(row)
             with file.open("a") as stream:
@@ -103,6 +103,8 @@ def outputs(weights: str, n_atoms: int = 38) -> str:
 
 def measure(job: tuple[str, str, str, int, int, int]) -> dict[str, object]:
     """Runs one policy on one problem."""
+    import jax
+
     from ase_learnedopt.bench.problems import get_problem
     from ase_learnedopt.optimizers.hop_state import count_kinds
     from ase_learnedopt.optimizers.learned import load_policy
@@ -121,6 +123,7 @@ def measure(job: tuple[str, str, str, int, int, int]) -> dict[str, object]:
         config = replace(config, imagined=0)
     run = run_in_batches if policy.endswith(BLIND) else run_one_by_one
     hits, spent = run(problem, params, config, range(first, first + seeds), budget)
+    jax.clear_caches()  # a process that keeps what it has compiled for many policies runs out of memory maps
     return {"policy": policy, "problem": name, "budget": budget, "seeds": seeds, "hits": hits, "evaluations": spent}
 
 

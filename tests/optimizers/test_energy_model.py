@@ -20,8 +20,8 @@ from ase_learnedopt.optimizers.energy_features import (
     morse_coefficients,
     n_features,
 )
-from ase_learnedopt.optimizers.energy_model import init_energy_model, learn, mean_coefficients, morse_priors
-from ase_learnedopt.optimizers.hop_state import count_kinds
+from ase_learnedopt.optimizers.energy_model import PRIORS, init_energy_model, learn, mean_coefficients, morse_priors
+from ase_learnedopt.optimizers.hop_state import MOST_KINDS, count_kinds
 from ase_learnedopt.optimizers.learned import load_learned
 from ase_learnedopt.optimizers.model_energy import model_energy
 from ase_learnedopt.potentials import gupta, gupta_scales
@@ -187,12 +187,13 @@ def test_the_shipped_prior_knows_metals_better(elements):
         assert np.median(found) < 0.7 * np.median(untrained)
 
 
-def test_kinds_without_a_prior_of_their_own_begin_with_morse_potentials():
+def test_all_kinds_that_are_told_apart_have_a_learned_prior():
     learned = load_learned("learned_hop", "learned_hop")[0]["prior"]
-    for kinds in (1, 2, 3):
+    assert set(PRIORS) == set(range(1, MOST_KINDS + 1))
+    for kinds in PRIORS:
         found, untrained = (np.asarray(init_energy_model(kinds, jnp.float32, jnp, p).root) for p in (learned, None))
-        assert np.array_equal(found, untrained) == (kinds == 3)
-        assert found.shape == (n_features(kinds) + 1,) * 2
+        assert found.shape == untrained.shape == (n_features(kinds) + 1,) * 2
+        assert not np.array_equal(found, untrained)
 
 
 def test_what_is_no_energy_teaches_nothing(dtype):
