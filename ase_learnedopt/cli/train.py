@@ -3,8 +3,10 @@
 import argparse
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
+from ..stopping import Stop
 from .common import add_command, positive, positive_int
 
 EXAMPLE = "ase-learnedopt train run config.toml --out training --minutes 60"
@@ -53,7 +55,7 @@ def add_train(commands: Any) -> None:
     prior = add_command(
         actions,
         "prior",
-        "teach LearnedHop what energies are like, on potentials with random parameters",
+        "teach LearnedHop what energies are like; after Ctrl-C the same command goes on",
         "ase-learnedopt train prior learned_hop --out mine",
     )
     prior.add_argument("weights", help="name or path of weights of LearnedHop, whose heads are kept")
@@ -194,19 +196,23 @@ def _prior(arguments: argparse.Namespace) -> int:
 
     options = f"--runs {arguments.runs} --seed {arguments.seed} --out {arguments.out}"
     command = f"ase-learnedopt train prior {arguments.weights} {options}"
-    path = make_prior(arguments.weights, arguments.out, command, arguments.runs, arguments.seed)
-    print(f"written {path} and {path.with_suffix('.json')}")
-    return 0
+    with Stop(piece="batch of runs") as stop:
+        path = make_prior(arguments.weights, arguments.out, command, arguments.runs, arguments.seed, stop=stop)
+    return _written(path, stop)
 
 
 def _relax(arguments: argparse.Namespace) -> int:
     from ..metatrain.config_file import load_config
     from ..metatrain.relaxing import make_relax
-    from ..stopping import Stop
 
     command = f"ase-learnedopt train relax {arguments.config} --out {arguments.out}"
     with Stop(piece="step") as stop:
         path = make_relax(load_config(arguments.config), arguments.out, command, stop=stop)
+    return _written(path, stop)
+
+
+def _written(path: Path | None, stop: Stop) -> int:
+    """Says what was written, or that it was stopped, and returns the exit code."""
     if path is None:
         print("stopped; the same command goes on", file=sys.stderr)
         return 128 + int(stop.signal or 0)

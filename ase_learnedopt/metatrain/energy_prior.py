@@ -17,13 +17,17 @@ from ..optimizers.energy_model import PRECISION, PRIORS
 from ..optimizers.learned import load_learned
 from ..optimizers.policy import PRIOR
 from ..precision import double_precision
+from ..stopping import Stop
 from ..weights_io import AUTOMATIC, save_weights
+from .kept_parts import KeptParts
 from .prior_runs import Told, make_runs
 
 WIDER = 4.0
 """Factor on the covariance: real potentials are farther from those drawn than these from each other."""
 PART = 500
 """Runs whose covariances are there at once."""
+UNDER_WAY = ".runs"
+"""Suffix of the folder of the runs that are finished."""
 ROUNDS = 100
 """Of expectation and maximization."""
 STEADY, N_STEADY = 0.25, 5
@@ -31,31 +35,43 @@ STEADY, N_STEADY = 0.25, 5
 
 
 def make_prior(
-    weights: str, path: str | Path, command: str, runs: int, seed: int = 0, show: Callable[[str], None] = print
-) -> Path:
+    weights: str,
+    path: str | Path,
+    command: str,
+    runs: int,
+    seed: int = 0,
+    *,
+    stop: Stop | None = None,
+    show: Callable[[str], None] = print,
+) -> Path | None:
     """Learns the priors and writes weights of LearnedHop with them; all else is as it was.
 
     Args:
       weights: name or path, whose policy makes the runs.
-      path: of the new weights, with or without `.npz`.
+      path: of the new weights, with or without `.npz`; beside them is, while it is under way, a folder of the runs
+        that are finished.
       command: that makes them, for the card.
       runs: to learn from, for every number of kinds of atoms; a fifth as many are made to judge by.
       seed: of all that is random.
+      stop: whose signal ends the work; the same call goes on.
       show: is told how far it is, and what was found.
 
     Returns:
-      The path of the `.npz` file.
+      The path of the `.npz` file; None if it was stopped.
 
     Raises:
-      ValueError: no such weights, or fewer than ten runs.
+      ValueError: no such weights, fewer than ten runs, or work under way with other settings.
     """
     if runs < 10:
         raise ValueError(f"runs is {runs}; a covariance needs 10 or more")
     params, constants, card = load_learned("learned_hop", weights)
+    settings = {"weights": card["sha256"], "runs": runs, "seed": seed}
+    kept = KeptParts(Path(path).with_suffix(UNDER_WAY), settings)
+    told = make_runs(params, constants, runs, seed, kept, show, lambda: stop is not None and stop.signal is not None)
+    if told is None:
+        return None
     priors, found = {}, {}
-    for (kinds, name), (learned, others) in zip(
-        PRIORS.items(), make_runs(params, constants, runs, seed, show), strict=True
-    ):
+    for (kinds, name), (learned, others) in zip(PRIORS.items(), told, strict=True):
         mean, covariance = fit_prior(learned, kinds)
         before = morse_coefficients(kinds)[1:], np.eye(len(mean)) / PRECISION
         gain = evidence(others, mean, WIDER * covariance) - evidence(others, *before)
@@ -63,9 +79,11 @@ def make_prior(
         found[name] = {"runs": len(learned.seen), "gain": float(np.mean(gain))}
         found[name]["gain_error"] = float(np.std(gain) / len(gain) ** 0.5)
         show(f"{name}: each of {len(gain)} other runs is exp({found[name]['gain']:.0f}) times likelier than before")
-    kept = {key: value for key, value in card.items() if key not in AUTOMATIC}
     about = {"command": command, "from": str(weights), "seed": seed, "found": found}
-    return save_weights(path, {**params, PRIOR: priors}, {**kept, PRIOR: about})
+    rest = {key: value for key, value in card.items() if key not in AUTOMATIC}
+    made = save_weights(path, {**params, PRIOR: priors}, {**rest, PRIOR: about})
+    kept.delete()
+    return made
 
 
 def fit_prior(told: Told, kinds: int) -> tuple[np.ndarray, np.ndarray]:

@@ -20,6 +20,7 @@ from ..optimizers.learned import for_training
 from ..optimizers.learned_hop import learned_hop
 from ..potentials import make_system
 from ..precision import double_precision
+from .kept_parts import KeptParts
 from .random_potentials import draw_potential, random_energy
 
 SIZES = (8, 13, 20, 30, 38)
@@ -40,26 +41,36 @@ class Told(NamedTuple):
     seen: Any  # [n_runs, k] precision times mean, likewise
 
 
-def make_runs(params, constants, runs: int, seed: int, show) -> list[tuple[Told, Told]]:
+def make_runs(
+    params, constants, runs: int, seed: int, kept: KeptParts, show, stopped
+) -> list[tuple[Told, Told]] | None:
     """Makes runs of every number of kinds, as many of every size, in threads on anything but a CPU.
 
     Args:
       params, constants: of the policy that makes them.
       runs: to learn from, of each number of kinds; a fifth as many are made to judge by.
       seed: of all that is random.
+      kept: has the runs of the kinds and sizes that are finished, and gets the others.
       show: is told how far it is.
+      stopped: says whether to end.
 
     Returns:
-      For every number of kinds what its runs tell, to learn from and to judge by.
+      For every number of kinds what its runs tell, to learn from and to judge by; None if it was stopped.
     """
     to_learn, each = -(-runs // len(SIZES)), -(-(runs + runs // 5) // len(SIZES))
     on_cpu = jax.default_backend() == "cpu"
 
     def of_size(kinds, n_atoms):
+        name = f"{PRIORS[kinds]}, {n_atoms} atoms"
+        if (before := kept.load(name)) is not None:
+            return Told(**before)
         rng, parts, at_once = np.random.default_rng([seed, kinds, n_atoms]), [], AT_ONCE[not on_cpu]
         for first in range(0, each, at_once):
-            show(f"{PRIORS[kinds]}, {n_atoms} atoms: {first} of {each} runs")
+            if stopped():
+                return None
+            show(f"{name}: {first} of {each} runs")
             parts.append(what_runs_tell(params, constants, kinds, rng, n_atoms, min(at_once, each - first)))
+        kept.save(name, **_joined(parts)._asdict())
         return _joined(parts)
 
     all_sizes = list(product(PRIORS, SIZES))
@@ -68,6 +79,8 @@ def make_runs(params, constants, runs: int, seed: int, show) -> list[tuple[Told,
     else:  # to compile them one by one takes longer than the runs
         with ThreadPoolExecutor(len(all_sizes)) as pool:
             told = list(pool.map(lambda chosen: of_size(*chosen), all_sizes))
+    if any(of is None for of in told):
+        return None
     groups = [told[k : k + len(SIZES)] for k in range(0, len(told), len(SIZES))]
 
     def part(group, chosen):

@@ -1,5 +1,7 @@
 """What is known of energies before a run: the potentials it is learned from, and how."""
 
+import signal
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -190,6 +192,35 @@ def test_weights_with_a_new_prior(monkeypatch, tmp_path, capsys):
     assert not np.array_equal(params["prior"]["two kinds"], before["prior"]["two kinds"])
     assert card["prior"]["found"].keys() == set(PRIORS.values())
     assert "--runs 12 --seed 0" in card["prior"]["command"]
+
+
+def test_a_run_that_was_stopped_goes_on(monkeypatch, tmp_path, capsys):
+    """With the same result as one that was not; what the runs tell is made up."""
+    made = []
+
+    def make_up(params, constants, kinds, rng, n_atoms, n):
+        k = n_features(kinds) - 1
+        rows = rng.normal(size=(n, 2 * k, k))
+        made.append((kinds, n_atoms))
+        if len(made) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return Told(np.swapaxes(rows, 1, 2) @ rows, rng.normal(size=(n, k)))
+
+    monkeypatch.setattr(prior_runs, "what_runs_tell", make_up)
+    monkeypatch.setattr(prior_runs, "SIZES", (6, 7))
+    command = ["train", "prior", "learned_hop", "--runs", "10", "--out"]
+    assert main([*command, str(tmp_path / "mine")]) == 130
+    assert "the same command goes on" in capsys.readouterr().err
+    assert not (tmp_path / "mine.npz").exists()
+    with pytest.raises(ValueError, match=r"other settings.*'runs': 10.*delete it, or give another --out"):
+        make_prior("learned_hop", tmp_path / "mine", "none", runs=11)
+    assert main([*command, str(tmp_path / "mine")]) == 0
+    assert made == [(kinds, size) for kinds in PRIORS for size in (6, 7)]
+    assert {file.name for file in tmp_path.iterdir()} == {"mine.npz", "mine.json"}
+    assert main([*command, str(tmp_path / "whole")]) == 0
+    jax.tree.map(
+        np.testing.assert_array_equal, *(load_learned("learned_hop", tmp_path / name)[0] for name in ("mine", "whole"))
+    )
 
 
 def test_too_few_runs(tmp_path):
