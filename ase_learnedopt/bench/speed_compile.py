@@ -24,12 +24,13 @@ import json, time
 begin = time.perf_counter()
 import jax
 from ase_learnedopt.optimizers import learned_hop
+from ase_learnedopt.optimizers.learned_hop import LearnedHopConfig
 from ase_learnedopt.potentials import cluster_system
 from ase_learnedopt.rollout import rollout, start
 imported = time.perf_counter()
 keys = jax.random.split(jax.random.PRNGKey(0), 32)
 potential, _ = cluster_system("lj38")
-optimizer = learned_hop()
+optimizer = learned_hop(config=LearnedHopConfig(imagined=0))
 systems = jax.jit(jax.vmap(lambda key: cluster_system("lj38", key)[1]))(keys)
 state = start(optimizer, keys, systems)
 jax.block_until_ready(rollout(optimizer, potential, state, 10**6, -1e9, n_windows=1))
@@ -41,7 +42,7 @@ CASES = {
     "LearnedHop(max_hops=0), first step": ASE_CLASS.format(keywords=", max_hops=0", run=ONE_STEP),
     "LearnedHop, first step": ASE_CLASS.format(keywords="", run=ONE_STEP),
     "LearnedHop, first hop": ASE_CLASS.format(keywords="", run=ONE_HOP),
-    "rollout of learned_hop, first window": ROLLOUT,
+    "rollout of learned_hop, nothing imagined, first window": ROLLOUT,
 }
 """What a fresh process does, 38 Lennard-Jones atoms each. It prints two times in s since it began to import: when the
 import was done, and when the result was there."""

@@ -26,13 +26,19 @@ def _blocks(data: dict[str, Any]) -> Iterator[Block]:
     yield Heading("Time per step in ASE")
     for clock in CLOCKS:
         yield overhead_table(data, clock)
+    yield (
+        "The calculator is springs to fixed sites. LearnedHop learns its model of the energy here, for up to 128 "
+        "atoms, but that cannot foretell such forces, so no hops are imagined. What these cost is in the tables of "
+        "wall time of the [benchmarks](benchmarks.md)."
+    )
     yield Heading("First results in a fresh process")
     yield first_results_table(data)
     yield Heading("Evaluations per second in batches")
     yield (
         "Evaluations of energy and forces per second, all walkers together, in float32, on all cores that the process "
         "may use; compilation is not counted; median of at least three calls. “potential alone” is the arithmetic "
-        "without any optimizer, “no hops” the ordinary steps of learned_hop."
+        "without any optimizer, “no hops” the ordinary steps of learned_hop. No hops are imagined (`imagined=0`): in a "
+        "batch every step would wait for the walker that imagines the most of them."
     )
     for method, reason in data["missing"].items():
         yield f"{method} did not run: it {reason}."

@@ -11,13 +11,20 @@ import jax.numpy as jnp
 import numpy as np
 
 from ..adapter.compiled import host_device
-from ..optimizers import OPTIMIZERS
+from ..optimizers import OPTIMIZERS, learned_hop
+from ..optimizers.learned_hop import LearnedHopConfig
 from ..potentials import cluster_system
 from ..rollout import rollout, start
 from ..types import Optimizer, PotentialFn, System
 from .speed_rivals import RIVALS, why_missing
 
-METHODS = ("learned_hop", "basin_hopping", "fire")
+NOT_IMAGINED = "learned_hop, nothing imagined"
+METHODS = {
+    NOT_IMAGINED: partial(learned_hop, config=LearnedHopConfig(imagined=0)),
+    "basin_hopping": OPTIMIZERS["basin_hopping"],
+    "fire": OPTIMIZERS["fire"],
+}
+"""In a batch that imagines hops every step waits for the walker that imagines the most of them."""
 WINDOW = 8
 NEVER = -1e9
 DISTINCT = 64
@@ -97,8 +104,9 @@ def contestants(potential: PotentialFn, systems: System, keys) -> Iterator[tuple
     yield "potential alone", partial(bare_potential, potential, systems, WINDOW * n_windows)
     for name in METHODS:
         yield name, partial(search, optimizer_of(name), potential, systems, keys, n_windows)
-    learned = optimizer_of(METHODS[0])
-    yield f"{METHODS[0]}, no hops", partial(steps_only, learned, potential, systems, keys, n_windows)
+    first = next(iter(METHODS))
+    steps = partial(steps_only, optimizer_of(first), potential, systems, keys, n_windows)
+    yield f"{first.partition(',')[0]}, no hops", steps
     for name, build in RIVALS.items():
         if why_missing(name) is None:
             yield name, partial(_rival, build, systems.positions, WINDOW * n_windows)
@@ -111,7 +119,7 @@ def _rival(build: Callable, positions, n_steps: int) -> Search:
 @lru_cache
 def optimizer_of(name: str) -> Optimizer:
     """Returns one and the same optimizer for a name: rollouts compile for each."""
-    return OPTIMIZERS[name]()
+    return METHODS[name]()
 
 
 def search(optimizer: Optimizer, potential: PotentialFn, systems: System, keys, n_windows: int) -> Search:
