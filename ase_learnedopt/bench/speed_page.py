@@ -29,7 +29,7 @@ def _blocks(data: dict[str, Any]) -> Iterator[Block]:
     yield (
         "The calculator is springs to fixed sites. LearnedHop learns its model of the energy here, for up to 128 "
         "atoms, but that cannot foretell such forces, so no hops are imagined. What these cost is in the tables of "
-        "wall time of the [benchmarks](benchmarks.md)."
+        "wall time of `ase-learnedopt bench report`."
     )
     yield Heading("First results in a fresh process")
     yield first_results_table(data)

@@ -1,6 +1,5 @@
 """Keeps the finished parts of long work in a folder, so that work that was stopped goes on. Layer 2."""
 
-import io
 import json
 import shutil
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..weights_io import write_whole
+from ..weights_io import pack, write_whole
 
 SETTINGS = "settings.json"
 
@@ -41,9 +40,7 @@ class KeptParts:
 
     def save(self, part: str, **arrays: np.ndarray) -> None:
         """Writes the arrays of a part."""
-        buffer = io.BytesIO()
-        np.savez(buffer, **arrays)  # type: ignore[arg-type]
-        write_whole(self._folder / f"{part}.npz", buffer.getvalue())
+        write_whole(self._folder / f"{part}.npz", pack(arrays))
 
     def delete(self) -> None:
         """Deletes the folder."""

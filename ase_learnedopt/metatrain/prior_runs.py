@@ -70,8 +70,9 @@ def make_runs(
                 return None
             show(f"{name}: {first} of {each} runs")
             parts.append(what_runs_tell(params, constants, kinds, rng, n_atoms, min(at_once, each - first)))
-        kept.save(name, **_joined(parts)._asdict())
-        return _joined(parts)
+        told = _joined(parts)
+        kept.save(name, **told._asdict())
+        return told
 
     all_sizes = list(product(PRIORS, SIZES))
     if on_cpu:
