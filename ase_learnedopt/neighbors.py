@@ -77,6 +77,33 @@ def neighbor_rows(
     return _pack(rows[center], rows[neighbor], shift, n, width, multiple)
 
 
+def nearest_pairs(positions, cell, pbc, cutoff: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Finds all pairs within a cutoff, periodic images (an atom's own too) included.
+
+    Args:
+      positions: `[n_atoms, 3]` Angstrom, anywhere.
+      cell: `[3, 3]` Angstrom, of any shape; open vectors may be zero.
+      pbc: `[3]` bool.
+      cutoff: Angstrom, inclusive.
+
+    Returns:
+      First atoms, second atoms and distances in Angstrom, `[n_pairs]` each; a pair may be listed twice.
+
+    Raises:
+      ValueError: if positions are not finite, or the periodic cell vectors not independent.
+    """
+    positions, cell, pbc = _checked(positions, cell, pbc)
+    n = len(positions)
+    if n == 0 or not cutoff > 0:
+        nothing = np.zeros(0, np.intp)
+        return nothing, nothing, np.zeros(0)
+    place, _, owner, _ = _with_images(positions, cell, pbc, cutoff)
+    first, second = cKDTree(place).query_pairs(cutoff, output_type="ndarray").T
+    inside = first < n  # the atoms come first; pairs of two images say nothing new
+    first, second = first[inside], second[inside]
+    return owner[first], owner[second], np.linalg.norm(place[first] - place[second], axis=1)
+
+
 def bucket(count: int) -> int:
     """Returns the least of 8, 12, 16, 24, 32, 48, 64, 96 ... that is not less than a count, to limit recompilations."""
     power = 8
