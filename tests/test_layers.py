@@ -16,6 +16,7 @@ LAYERS = {
     "precision": 0,
     "geometry": 1,
     "neighbors": 1,
+    "sanity": 1,
     "potentials": 1,
     "optimizers": 1,
     "rollout": 1,
