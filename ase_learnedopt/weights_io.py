@@ -1,7 +1,8 @@
 """Weights on disk: arrays in `<name>.npz`, what they are in the card `<name>.json`; no pickle anywhere. Layer 1.
 
 The card carries the sha256 of the arrays' file, which is checked at every load, and the contract (architecture,
-features, config) that whoever uses the weights compares with its own. `weights/README.md` describes its fields.
+features, config) that whoever uses the weights compares with its own. `weights/README.md` describes its fields,
+`released_weights` what names there are.
 """
 
 import difflib
@@ -12,12 +13,13 @@ import os
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
-from importlib import resources
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from .released_weights import list_aliases, list_weights, shipped_folder, versioned_name
 
 FORMAT = "ase-learnedopt weights 1"
 REQUIRED = ("architecture", "features", "config", "tasks", "seeds", "budget", "command", "result")
@@ -59,7 +61,7 @@ def load_weights(name_or_path: str | Path, expect: Mapping[str, Any] | None = No
     """Reads shipped weights by name, or any others by path, and checks them.
 
     Args:
-      name_or_path: a name from `list_weights()`, or a path with or without `.npz`.
+      name_or_path: a name from `list_weights()`, a plain one that stands for it, or a path with or without `.npz`.
       expect: fields that the card must have with exactly these values, such as `architecture`, `features`, `shapes`.
 
     Returns:
@@ -104,11 +106,6 @@ def read_card(name_or_path: str | Path) -> dict[str, Any]:
     return card
 
 
-def list_weights() -> list[str]:
-    """Returns the names of the weights that the package ships."""
-    return sorted(item.name.removesuffix(".npz") for item in _shipped().iterdir() if item.name.endswith(".npz"))
-
-
 def shapes(params: Mapping) -> dict[str, list[int]]:
     """Returns the shape of every array of nested parameters by its key, levels joined by `/`."""
     return {key: list(np.shape(value)) for key, value in _leaves(params)}
@@ -126,25 +123,17 @@ def _read(name_or_path: str | Path, suffix: str) -> bytes:
 def _locate(name_or_path: str | Path) -> tuple[Any, str]:
     """Returns the folder that holds the pair of files, and the stem of their names."""
     names = list_weights()
-    if isinstance(name_or_path, str) and name_or_path in names:
-        return _shipped(), name_or_path
+    if isinstance(name_or_path, str) and versioned_name(name_or_path) in names:
+        return shipped_folder(), versioned_name(name_or_path)
     path = with_npz(Path(name_or_path))
     if path.is_file() or path.with_suffix(".json").is_file():
         return path.parent, path.stem
-    near = difflib.get_close_matches(str(name_or_path), names)
+    near = difflib.get_close_matches(str(name_or_path), [*names, *list_aliases()])
     hint = f"did you mean {' or '.join(near)}? " if near else ""
     raise ValueError(
         f"there are no weights {str(name_or_path)!r}, neither shipped nor as the file {path}: {hint}"
         f"shipped are {', '.join(names) or 'none'}"
     )
-
-
-def _shipped() -> Any:
-    """Returns the folder of shipped weights: of the installed package, or beside it in a source tree."""
-    try:
-        return resources.files("ase_learnedopt.weights")
-    except ModuleNotFoundError:
-        return Path(__file__).parents[1] / "weights"
 
 
 def _leaves(params: Mapping, prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -20,6 +20,7 @@ LAYERS = {
     "potentials": 1,
     "optimizers": 1,
     "rollout": 1,
+    "released_weights": 1,
     "weights_io": 1,
     "markup": 1,
     "plot_style": 2,

@@ -73,6 +73,7 @@ print(json.dumps([weights, [read_card(name)["name"] for name in list_weights()],
     weights, cards, n_table = json.loads(done.stdout)
     assert weights == sorted(p.name for p in (ROOT / "weights").iterdir() if p.suffix in {".npz", ".json"})
     assert cards == [name[:-4] for name in weights if name.endswith(".npz")]
+    assert "aliases.json" in weights
     assert n_table > 0
 
 

@@ -16,7 +16,7 @@ from ..optimizers import OPTIMIZERS, basin_hopping, learn2hop, learned_hop, rand
 from ..optimizers.hop_state import LearnedHopConfig
 from ..optimizers.learned import load_policy
 from ..types import Optimizer
-from ..weights_io import read_card
+from .released import label_of
 from .rivals import RIVALS
 
 
@@ -136,7 +136,7 @@ def load(name: str, weights: str | None = None) -> tuple[Any, Any, str | None]:
         return {}, None, None
     chosen = weights or method.weights
     params, config = load_policy(name, chosen)
-    return params, config, "none" if chosen == "none" else f"{chosen}@{read_card(chosen)['sha256'][:12]}"
+    return params, config, label_of(chosen)
 
 
 @lru_cache(maxsize=16)

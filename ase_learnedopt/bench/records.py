@@ -15,6 +15,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from ..released_weights import released_label
+
 Record = dict[str, Any]
 RESOLUTION, DIGITS = 0.02, 6
 """Of a trace: share of the evaluations that may lie between two entries, decimals of the energies."""
@@ -81,7 +83,8 @@ def load_records(directory: str | Path) -> list[Record]:
     holder: dict[tuple[Any, ...], Path] = {}
     for path in sorted(Path(directory).glob("*.jsonl")):
         for record in read(path):
-            key = record["problem"], record["method"], record["weights"], record["seed"]
+            weights = record["weights"] and released_label(record["weights"])
+            key = record["problem"], record["method"], weights, record["seed"]
             if key in holder:
                 what = f"seed {key[3]} of {key[1]} on {key[0]}"
                 raise ValueError(f"{holder[key]} and {path} both hold {what}: move one of the files away")

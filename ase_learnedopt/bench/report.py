@@ -47,8 +47,12 @@ def docs_page(directory: str | Path, page: str = PAGE) -> str:
 
 
 def write_docs(directory: str | Path, docs: str | Path, page: str = PAGE) -> list[Path]:
-    """Writes a page and its plots into the folder of the documentation and returns the files."""
-    results, docs = collect(directory), Path(docs)
+    """Writes a page and its plots into the folder of the documentation and returns the files.
+
+    Raises:
+      ValueError: the folder has no records, or runs of weights that are not shipped.
+    """
+    results, docs = collect(directory, released=True), Path(docs)
     plots = draw_all(results)
     written = [write_text(docs / "_static" / page / name, svg) for name, svg in plots.items()]
     text = _docs_page(results, list(report_blocks(results, plots)), page)
@@ -59,9 +63,9 @@ def write_headline(directory: str | Path, page: str | Path) -> Path:
     """Replaces what stands between the `MARKERS` of a Markdown page by the comparison with the best rivals.
 
     Raises:
-      ValueError: the page has no such lines, or nothing learned has been run beside a rival.
+      ValueError: the page has no such lines, nothing learned has been run beside a rival, or weights are not shipped.
     """
-    page, results = Path(page), collect(directory)
+    page, results = Path(page), collect(directory, released=True)
     table = headline(results)
     text = page.read_text(encoding="utf-8")
     before, begin, rest = text.partition(MARKERS[0])

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .records import Record, load_records
+from .released import released_records
 from .statistics import Cost, Runs, cost_per_success, quantiles, runs_of
 
 
@@ -81,17 +82,20 @@ class Results:
         return np.array([[np.nan if cell is None else cell.cost.value for cell in row] for row in table])
 
 
-def collect(directory: str | Path, facts: Callable[[str, Sequence[Record]], Facts] | None = None) -> Results:
-    """Reads a folder of records.
+def collect(
+    directory: str | Path, facts: Callable[[str, Sequence[Record]], Facts] | None = None, *, released: bool = False
+) -> Results:
+    """Reads a folder of records; those of earlier files of shipped weights are left out with a warning.
 
     Args:
       directory: holds `*.jsonl`.
       facts: (problem, its records) -> what is known of it; by default from the problem of that name.
+      released: whether all weights must be shipped ones.
 
     Raises:
-      ValueError: from `load_records`.
+      ValueError: from `load_records` or `released_records`.
     """
-    found = load_records(directory)
+    found = released_records(load_records(directory), only=released)
     label = _labels(found)
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in found:

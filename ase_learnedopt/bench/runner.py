@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..released_weights import released_label
 from ..search import report
 from . import records
 from .methods import get_method, load
@@ -50,7 +51,7 @@ def run_benchmark(
       retry_failed: run seeds again whose method crashed.
 
     Raises:
-      ValueError: unknown names, missing extras, impossible numbers, or records of another budget in the folder.
+      ValueError: unknown names, missing extras, impossible numbers, or records of another budget or of other weights.
     """
     _check(job, seeds, workers)
     path = results_file(out, job)
@@ -95,6 +96,10 @@ def _left(path: Path, job: Job, seeds: Sequence[int], retry_failed: bool) -> lis
         raise ValueError(
             f"{path} holds runs of {other.pop()} evaluations, not {job.evaluations}: give another --out or that budget"
         )
+    label = load(job.method, job.weights)[2] if get_method(job.method).is_ours else None
+    weights = {record["weights"] and released_label(record["weights"]) for record in old} - {label}
+    if weights:
+        raise ValueError(f"{path} holds runs of {weights.pop()}, not {label}: give another --out or move the file away")
     done = {record["seed"] for record in old if not (retry_failed and record["error"])}
     return [seed for seed in seeds if seed not in done]
 

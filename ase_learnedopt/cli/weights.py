@@ -19,16 +19,22 @@ def add_weights(commands: Any) -> None:
 
 
 def _list_weights(_arguments: argparse.Namespace) -> int:
-    from ..weights_io import list_weights, read_card
+    from ..released_weights import list_aliases, list_weights
+    from ..weights_io import read_card
 
     names = list_weights()
     if not names:
         print("No weights are shipped with this version: use --weights none, the classical policy.")
+    plain = {versioned: name for name, versioned in list_aliases().items()}
     for name in names:
         card = read_card(name)
+        alias = f"({plain[name]})" if name in plain else ""
         print(
-            f"{name:26s} {card['architecture']:14s} sha256 {card['sha256'][:12]}  trained on {_in_short(card['tasks'])}"
+            f"{name:28s} {alias:27s} {card['architecture']:11s} sha256 {card['sha256'][:12]}  "
+            f"trained on {_in_short(card['tasks'])}"
         )
+    if plain:
+        print("In brackets: the plain name that stands for the file in this version.")
     return 0
 
 

@@ -66,7 +66,7 @@ def run_experiment(
         for method, weights in [*ours, *((method, None) for method in experiment.methods)]:
             job = Job(problem, method, experiment.evaluations, weights, width=len(chosen) if workers == 1 else 75)
             show(job, chosen, out, run_benchmark(job, chosen, out, workers=workers), quiet=quiet)
-    blocks, plots = make_page(experiment, collect(out))
+    blocks, plots = make_page(experiment, collect(out, released=docs is not None))
     if docs is not None:
         _write(Path(docs) / PAGES / f"{name}.md", Path(docs) / PLOTS, experiment.title, blocks, plots)
     return _write(Path(out) / "report.md", Path(out) / "plots", experiment.title, blocks, plots)

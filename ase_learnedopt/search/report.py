@@ -49,12 +49,13 @@ def versions(packages: Sequence[str] = PACKAGES) -> dict[str, str]:
 
 
 def describe_weights(weights: str | Path | None) -> dict[str, Any]:
-    """Returns name and digest of weights."""
+    """Returns name and digest of weights, the name with the version that a plain one stands for."""
     if weights is None or str(weights) == "none":
         return {"name": "none", "sha256": None, "meaning": "the untrained, classical policy"}
+    from ..released_weights import versioned_name
     from ..weights_io import read_card
 
-    return {"name": str(weights), "sha256": read_card(weights)["sha256"]}
+    return {"name": versioned_name(weights), "sha256": read_card(weights)["sha256"]}
 
 
 def describe_calculator(calculator: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from ase_learnedopt.bench.results import facts_of as real_facts
 from ase_learnedopt.bench.statistics import Cost, Ratio
 from ase_learnedopt.plot_style import DARK, OURS, RIVALS, looks, spread
 
-LEARNED = "learned_hop@0123456789ab"
+LEARNED = "learned_hop_v1"
 
 
 @pytest.fixture(autouse=True)

@@ -26,7 +26,7 @@ def test_a_record_says_all(tmp_path):
     line = json.loads(results_file(tmp_path, Job("lj7", "learned_hop", 300)).read_text())
     assert json.loads(json.dumps(record)) == line
     assert (line["problem"], line["method"], line["seed"], line["budget"]) == ("lj7", "learned_hop", 1, 300)
-    assert line["weights"].startswith("learned_hop@")
+    assert line["weights"] == "learned_hop_v1"
     assert line["hit"] and line["hit_at"] == line["evaluations"] <= 300
     assert line["best_energy"] == pytest.approx(-16.505384, abs=1e-3)
     assert line["trace"][-1] == [line["hit_at"], pytest.approx(line["best_energy"])]

@@ -70,7 +70,7 @@ def test_it_leaves_everything(whole):
     assert run["status"] == result.status == "budget"
     assert run["figures"]["n_evaluations"] == len(trace.evaluation) == result.n_evaluations
     assert {"ase", "jax", "numpy", "ase-learnedopt", "python"} <= set(run["versions"])
-    assert (run["settings"]["seed"], run["weights"]["name"]) == (0, "learned_hop")
+    assert (run["settings"]["seed"], run["weights"]["name"]) == (0, "learned_hop_v1")
     assert (out / "trace.png").read_bytes().startswith(b"\x89PNG")
     with Trajectory(out / "trajectory.traj") as frames:
         assert np.allclose([frame.get_potential_energy() for frame in frames], trace.energy, atol=1e-7)
