@@ -122,7 +122,7 @@ def _card(seed: int, best: Any, sweep: Any, accuracy: float, test: AtomExamples)
         ],
         "seeds": [seed, seed + 1],
         "budget": f"{sweep.n_examples[0]} atoms to learn from; minutes on one core",
-        "command": f"{COMMAND}; t('weights/atom_motifs', seed={seed})\"",
+        "command": f"{COMMAND}; t('mine', seed={seed})\"",
         "result": {
             "accuracy on structures of another seed, seven labels in equal number": round(accuracy, 4),
             "atoms": len(test.labels),
