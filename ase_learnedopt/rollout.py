@@ -4,6 +4,11 @@ Hops are rare and dear, ordinary steps frequent and cheap, and under `vmap` a br
 a rollout goes in windows: `window` evaluations for every walker, then the hops of those that asked for one, for an
 eighth of all walkers at a time. A walker that waits for its hop evaluates nothing, so what it does and what it counts
 is the same as alone.
+
+Many potentials fall where atoms overlap, and random starts overlap. So the best geometry of a walker is sane (see
+`sanity`) once it has evaluated a sane one: that one replaces whatever came before, and from then on an energy below the
+best one of a geometry that is not sane is passed on as infinity, which is how a calculator fails. Before, and above the
+best energy, every energy is passed on as it is: where overlaps cost energy nothing changes.
 """
 
 from functools import partial
@@ -12,6 +17,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .sanity import MIN_DISTANCE, nearest_contact
 from .types import Optimizer, PotentialFn, System
 
 
@@ -31,8 +37,24 @@ def start(optimizer: Optimizer, keys, systems: System, budget=jnp.inf):
     return jax.vmap(lambda key, system: optimizer.init(key, system, budget))(keys, systems)
 
 
-@partial(jax.jit, static_argnames=("optimizer", "potential", "n_windows", "window"))
-def rollout(optimizer: Optimizer, potential: PotentialFn, state, budget, target, *, n_windows: int, window: int = 8):
+class Contacts(NamedTuple):
+    """Records what the walkers came too near to after each window, `[n_windows, n_walkers]`."""
+
+    is_sane: jax.Array  # bool, whether `best_energy` is that of a sane geometry
+    n_fused: jax.Array  # int32, energies of others that would have been the best ones, within the window
+
+
+def rollout(
+    optimizer: Optimizer,
+    potential: PotentialFn,
+    state,
+    budget,
+    target,
+    *,
+    n_windows: int,
+    window: int = 8,
+    min_distance: float = MIN_DISTANCE,
+):
     """Advances walkers by at most `n_windows * window` evaluations each.
 
     Args:
@@ -40,28 +62,80 @@ def rollout(optimizer: Optimizer, potential: PotentialFn, state, budget, target,
       potential: energy and forces of one structure.
       state: batched state, see `start`.
       budget: `[]` int32, a walker stops when it has evaluated this often.
-      target: `[]` or `[n_walkers]` eV, a walker stops when it has evaluated an energy this low.
+      target: `[]` or `[n_walkers]` eV, a walker stops when it has evaluated a sane geometry with an energy this low.
       n_windows: number of windows.
       window: evaluations between two rounds of hops.
+      min_distance: contacts, the nearest that two atoms of a sane geometry can be; 0: every geometry counts.
 
     Returns:
       The state and the `Trace`.
     """
+    limits = {"n_windows": n_windows, "window": window, "min_distance": min_distance}
+    return counted_rollout(optimizer, potential, state, budget, target, **limits)[:2]
+
+
+@partial(jax.jit, static_argnames=("optimizer", "potential", "n_windows", "window", "min_distance"))
+def counted_rollout(
+    optimizer: Optimizer, potential: PotentialFn, state, budget, target, *, n_windows: int, window: int, min_distance
+):
+    """Returns state and `Trace` of a `rollout` with its arguments, and its `Contacts`."""
     target = jnp.broadcast_to(target, state.best_energy.shape)
 
-    def evaluate(state, target):
-        energy, forces = potential(state.positions, state.system)
-        new = optimizer.advance(state, energy, forces)
-        goes = ~state.pending & (state.n_evaluations < budget) & (state.best_energy > target)
-        return _where(goes, new, state)
+    def evaluate(_, carried):
+        state, seen = carried
+        energy, forces = jax.vmap(lambda s: potential(s.positions, s.system))(state)
+        known, energy, is_sane = _judge(state, seen.is_sane, energy, min_distance)
+        new = jax.vmap(optimizer.advance)(known, energy, forces)
+        done = (state.best_energy <= target) & seen.is_sane
+        goes = ~state.pending & (state.n_evaluations < budget) & ~done
+        improved = new.best_energy < known.best_energy
+        after = Contacts(jnp.where(improved, is_sane, seen.is_sane), seen.n_fused + (~is_sane).astype(jnp.int32))
+        return jax.vmap(_where)(goes, new, state), jax.tree.map(partial(jnp.where, goes), after, seen)
 
-    def one_window(state, _):
-        state = jax.lax.fori_loop(0, window, lambda _, s: jax.vmap(evaluate)(s, target), state)
+    def one_window(carried, _):
+        state, is_sane = carried
+        seen = Contacts(is_sane, jnp.zeros(is_sane.shape, jnp.int32))
+        state, seen = jax.lax.fori_loop(0, window, evaluate, (state, seen))
         if optimizer.hop is not None:
             state = hop_all(optimizer.hop, state)
-        return state, Trace(state.n_evaluations, state.best_energy)
+        return (state, seen.is_sane), (Trace(state.n_evaluations, state.best_energy), seen)
 
-    return jax.lax.scan(one_window, state, None, length=n_windows)
+    is_sane = jnp.isfinite(state.best_energy) & _are_sane(state.best_positions, state.system, min_distance)
+    (state, _), (trace, contacts) = jax.lax.scan(one_window, (state, is_sane), None, length=n_windows)
+    return state, trace, contacts
+
+
+def _judge(state, best_is_sane, energy, min_distance: float):
+    """Returns what the optimizers are given of an evaluation: states and energies; and whether geometries count.
+
+    Which geometries are sane is found out where it matters, for what would be a best energy and until one is sane.
+    """
+    if min_distance <= 0:
+        return state, energy, jnp.ones(energy.shape, bool)
+    matters = jnp.isfinite(energy) & (~best_is_sane | (energy < state.best_energy))
+    is_sane = ~matters | _sane_among(matters, state.positions, state.system, min_distance)
+    best = jnp.where(matters & is_sane & ~best_is_sane, jnp.inf, state.best_energy)
+    return state._replace(best_energy=best), jnp.where(best_is_sane & ~is_sane, jnp.inf, energy), is_sane
+
+
+def _sane_among(chosen, positions, systems: System, min_distance: float):
+    """Returns `[n_walkers]` bool, whether the chosen are sane; for an eighth of all at a time, since few are chosen."""
+    n_walkers = chosen.shape[0]
+
+    def some(carried):
+        left, is_sane = carried
+        _, picked = jax.lax.top_k(left.astype(jnp.int32), -(-n_walkers // 8))
+        found = _are_sane(positions[picked], jax.tree.map(lambda leaf: leaf[picked], systems), min_distance)
+        return left.at[picked].set(False), is_sane.at[picked].set(found)
+
+    return jax.lax.while_loop(lambda carried: jnp.any(carried[0]), some, (chosen, jnp.ones_like(chosen)))[1]
+
+
+def _are_sane(positions, systems: System, min_distance: float):
+    """Returns `[n_walkers]` bool, whether no two atoms of a walker are nearer than so many contacts."""
+    if min_distance <= 0:
+        return jnp.ones(positions.shape[0], bool)
+    return jax.vmap(nearest_contact)(positions, systems) >= min_distance
 
 
 def hop_all(hop, state):

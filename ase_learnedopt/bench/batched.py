@@ -12,18 +12,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ..rollout import rollout, start
+from ..rollout import counted_rollout, start
+from ..sanity import MIN_DISTANCE
 from ..types import Optimizer
 from .problems import Problem
+from .referee import FINE, HIT, LOWER, WRONG, Referee
 from .starts import seed_keys
 
-N_WINDOWS = 32
-"""Windows between two looks at the walkers; what a finished walker waits for its successor."""
+N_WINDOWS, WINDOW = 32, 8
+"""Windows between two looks at the walkers, what a finished walker waits for its successor; evaluations of each."""
 
 
 @dataclass
 class Run:
-    """Holds what one seed has found so far.
+    """Holds what one seed has found so far; `referee` judges what ends it.
 
     `trace` lists (evaluations, best energy in eV) at each improvement, to a window of evaluations; its last entry is
     exact. `wall_s` shares the batch's time by evaluations; the calculator's part is that of the bare potential in a
@@ -31,17 +33,20 @@ class Run:
     """
 
     seed: int
+    referee: Referee
     evaluations: int = 0
     best_energy: float = float("inf")
+    best_positions: np.ndarray | None = None  # [n_atoms, 3] Angstrom
     trace: list[tuple[int, float]] = field(default_factory=list)
     hit: bool = False
+    fused: int = 0
     wall_s: dict[str, float] = field(default_factory=dict)
 
 
 def run_batched(
     problem: Problem, optimizer: Optimizer, seeds: Sequence[int], budget: int, target: float | None, *, width: int = 32
 ) -> Iterator[Run]:
-    """Yields the run of each seed as it ends: at `target` eV (None: never) or after `budget` evaluations.
+    """Yields the run of each seed as it ends: at `target` eV (None: never) if the referee agrees, or after `budget`.
 
     Args:
       problem: one with a `potential`.
@@ -82,34 +87,57 @@ class _Pool:
         """Rolls all lanes on and returns the runs that have ended."""
         before = np.array(self._state.n_evaluations)
         begin = time.perf_counter()
-        trace = self._roll(self._budget)
+        trace, contacts = self._roll(self._budget)
         seconds = time.perf_counter() - begin
-        counts, energies = np.asarray(trace.n_evaluations), np.asarray(trace.best_energy, float)
+        counts, fused = np.asarray(trace.n_evaluations), np.asarray(contacts.n_fused).sum(axis=0)
+        energies = np.where(contacts.is_sane, np.asarray(trace.best_energy, float), np.inf)
+        positions = np.asarray(self._state.best_positions, float)
         busy = np.array([run is not None for run in self._lanes])
         spent = np.where(busy, counts[-1] - before, 0)
         ended, free = [], []
         for lane, run in enumerate(self._lanes):
             if run is None:
                 continue
-            self._absorb(run, counts[:, lane], energies[:, lane], seconds * spent[lane] / max(spent.sum(), 1))
-            if run.hit or run.evaluations >= self._budget:
+            run.fused += int(fused[lane])
+            done = self._judge(run, lane, counts[:, lane], energies[:, lane], positions[lane])
+            self._time(run, seconds * spent[lane] / max(spent.sum(), 1))
+            if done or run.evaluations >= self._budget:
                 ended.append(run)
                 free.append(lane)
         self._refill(free)
         return ended
 
     def _roll(self, budget: int):
-        self._state, trace = rollout(
-            self._optimizer, self._problem.potential, self._state, budget, self._target, n_windows=N_WINDOWS
+        self._state, trace, contacts = counted_rollout(
+            self._optimizer,
+            self._problem.potential,
+            self._state,
+            budget,
+            self._target,
+            n_windows=N_WINDOWS,
+            window=WINDOW,
+            min_distance=MIN_DISTANCE,
         )
-        return jax.block_until_ready(trace)
+        return jax.block_until_ready((trace, contacts))
 
-    def _absorb(self, run: Run, counts, energies, seconds: float) -> None:
+    def _judge(self, run: Run, lane: int, counts, energies, positions: np.ndarray) -> bool:
+        """Absorbs what a walker has found; returns whether that ends its run, else lets it forget what is not real."""
+        run.evaluations = int(counts[-1])
+        stopped = bool(energies[-1] <= self._target)
+        verdict = run.referee.judge(positions, float(energies[-1])) if stopped else None
+        if verdict == WRONG:
+            energies = np.where(energies <= self._target, np.inf, energies)
         for count, energy in zip(counts, energies, strict=True):
             if energy < run.best_energy:
                 run.best_energy = float(energy)
+                run.best_positions = None if verdict == WRONG else positions
                 run.trace.append((int(count), run.best_energy))
-        run.evaluations, run.hit = int(counts[-1]), bool(energies[-1] <= self._target)
+        if verdict == WRONG:
+            self._state = self._state._replace(best_energy=self._state.best_energy.at[lane].set(run.best_energy))
+        run.hit = verdict in (HIT, FINE)  # in float64 the target may be missed by a rounding
+        return run.hit or verdict == LOWER
+
+    def _time(self, run: Run, seconds: float) -> None:
         total = run.wall_s.get("total", self._compile) + seconds
         calculator = min(self._per_evaluation * run.evaluations, total - self._compile)
         method = total - self._compile - calculator
@@ -122,7 +150,8 @@ class _Pool:
             return
         seed = self._waiting.pop(0)
         assert self._problem.system is not None
-        self._lanes[lane], self._systems[lane] = Run(seed), self._problem.system(seed)
+        self._lanes[lane] = Run(seed, Referee(self._problem, self._problem.start(seed)))
+        self._systems[lane] = self._problem.system(seed)
 
     def _refill(self, lanes: list[int]) -> None:
         for lane in lanes:

@@ -1,11 +1,16 @@
 """Counts energy-and-forces calls, keeps the trace of a run and ends it: the one referee of every method. Layer 4."""
 
+from __future__ import annotations
+
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
+
+if TYPE_CHECKING:  # the referee knows the rivals, which count here
+    from .referee import Referee
 
 
 class RunEnded(Exception):  # noqa: N818  the end of a run is no error
@@ -30,10 +35,11 @@ class Evaluator:
       budget: evaluations that the run may use.
       target: eV; the run ends at an evaluated energy this low; None: never.
       n_evaluations: calls of the calculator so far.
-      best_energy: eV, infinity before the first finite energy.
+      best_energy: eV, infinity before the first energy that counts.
       best_positions: `[n_atoms, 3]` Angstrom, where it was evaluated; None before.
       trace: (evaluations, best energy) at each improvement.
       hit_at: evaluations when the target was reached; None if it was not.
+      fused: energies that would have been the best so far, had not two atoms been fused.
       out_of_time: whether the run ended for lack of time alone.
       calculator_seconds: time spent in the calculator.
       compile_seconds: time that a method spent compiling, set by its driver.
@@ -46,8 +52,13 @@ class Evaluator:
         budget: int,
         target: float | None,
         walltime: float | None = None,
+        referee: Referee | None = None,
     ):
-        """Takes the composition and the cell from `atoms`; `walltime` in seconds, from now."""
+        """Takes the composition and the cell from `atoms`; `walltime` in seconds, from now.
+
+        With a `referee` only what it lets pass counts, and what it calls a hit or lower than the reference ends the
+        run; without one every finite energy counts.
+        """
         if budget < 1:
             raise ValueError(f"budget is {budget}; give 1 evaluation or more")
         self.budget, self.target = budget, target
@@ -56,13 +67,15 @@ class Evaluator:
         self.best_positions: np.ndarray | None = None
         self.trace: list[tuple[int, float]] = []
         self.hit_at: int | None = None
+        self.fused = 0
         self.out_of_time = False
         self.calculator_seconds = 0.0
         self.compile_seconds = 0.0
         self._atoms, self._calculator = atoms.copy(), calculator
+        self._referee = referee
         self._deadline = None if walltime is None else time.perf_counter() + walltime
         self._last: tuple[np.ndarray, float, np.ndarray] | None = None
-        self._ended = False
+        self._ended = self._answered = False
 
     @property
     def numbers(self) -> np.ndarray:
@@ -89,7 +102,7 @@ class Evaluator:
                 self._last = (positions, *self._calculate(positions))
             except Exception as error:
                 self._record(positions, np.inf)
-                if self.best_positions is None:
+                if not self._answered:
                     raise  # what fails at the start fails for another reason than the geometry
                 raise EvaluationFailed(f"at evaluation {self.n_evaluations}: {error}") from error
             self._record(positions, self._last[1])
@@ -106,16 +119,38 @@ class Evaluator:
 
     def _record(self, positions: np.ndarray, energy: float) -> None:
         self.n_evaluations += 1
-        if np.isfinite(energy) and energy < self.best_energy:
-            self.best_energy, self.best_positions = energy, positions.copy()
-            self.trace.append((self.n_evaluations, energy))
-        if self.target is not None and self.best_energy <= self.target:
-            self.hit_at = self.n_evaluations
-        done = self.hit_at is not None or self.n_evaluations >= self.budget
-        self.out_of_time = not done and self._deadline is not None and time.perf_counter() > self._deadline
+        self._answered |= bool(np.isfinite(energy))
+        done = self._judge(positions, energy) or self.n_evaluations >= self.budget
+        self.out_of_time = not done and self._is_late()
         self._ended = done or self.out_of_time
         if self._ended:
             raise RunEnded
+
+    def _judge(self, positions: np.ndarray, energy: float) -> bool:
+        """Keeps an energy that is the best and counts; returns whether it ends the run."""
+        if not np.isfinite(energy) or energy >= self.best_energy:
+            return False
+        verdict = "fine"
+        if self._referee is not None:
+            if not self._referee.is_sane(positions):
+                self.fused += 1
+                return False
+            verdict = self._referee.judge(positions, energy)
+        elif self.target is not None and energy <= self.target:
+            verdict = "hit"
+        if verdict == "wrong":
+            return False
+        self.best_energy, self.best_positions = energy, positions.copy()
+        self.trace.append((self.n_evaluations, energy))
+        if verdict == "hit":
+            self.hit_at = self.n_evaluations
+        return verdict != "fine"
+
+    def _is_late(self) -> bool:
+        """Whether the time is over; what the referee takes of it does not count."""
+        if self._deadline is None:
+            return False
+        return time.perf_counter() - (0.0 if self._referee is None else self._referee.seconds) > self._deadline
 
 
 class CountingCalculator(Calculator):

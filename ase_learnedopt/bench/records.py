@@ -20,6 +20,8 @@ from ..released_weights import released_label
 Record = dict[str, Any]
 RESOLUTION, DIGITS = 0.02, 6
 """Of a trace: share of the evaluations that may lie between two entries, decimals of the energies."""
+PLACES = 5
+"""Decimals of positions in Angstrom: an energy is off by the square of it."""
 WALL_TIMES = ("calculator", "method", "compile", "total")
 
 
@@ -114,14 +116,22 @@ def thin(trace: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
     return kept
 
 
+def as_rows(positions: np.ndarray | None) -> list[list[float]] | None:
+    """Returns positions `[n_atoms, 3]` (Angstrom) as a record holds them, None if there are none."""
+    return None if positions is None else np.round(np.asarray(positions, float), PLACES).tolist()
+
+
 def check(record: Any, where: str) -> None:
     """Checks the fields of a record.
 
     `problem`, `method`: names; `weights`: label or null; `seed`, `budget`, `evaluations`: whole numbers; `hit`: whether
     the run succeeded, at evaluation `hit_at`; `best_energy`: eV or null; `trace`: pairs of evaluation and best energy,
     one an improvement; `wall_s`: seconds of `WALL_TIMES`; `error`: null or what a crash said; `versions`: names to
-    versions. Further fields are kept, such as `date`, `n_atoms`, `settings` and
-    `out_of_time`: whether the run was given up before its budget was spent.
+    versions. Records of earlier versions lack `reference` and `tolerance`: eV, what the run was judged by, or null;
+    `best_positions`: Angstrom, where `best_energy` was evaluated; `lower`: null, or `energy`, `positions` and `fmax`
+    of what was found below the reference, relaxed; `fused` and `calculator_failures`: energies that did not count
+    because atoms were fused, or because a fresh calculator did not find them again. Further fields are kept, such as
+    `date`, `n_atoms`, `settings` and `out_of_time`: whether the run was given up before its budget was spent.
 
     Raises:
       ValueError: the first thing that is wrong, after `where`.
@@ -132,6 +142,9 @@ def check(record: Any, where: str) -> None:
         if name not in record:
             raise ValueError(f"{where}: no field {name!r}; delete the line, and the seed will be run again")
         if not good(record[name]):
+            raise ValueError(f"{where}: {name} is {str(record[name])[:80]!r}, not {meaning}")
+    for name, (good, meaning) in _LATER.items():
+        if name in record and not good(record[name]):
             raise ValueError(f"{where}: {name} is {str(record[name])[:80]!r}, not {meaning}")
     for contradiction, found in _CONTRADICTIONS.items():
         if found(record):
@@ -152,6 +165,17 @@ def _is_trace(value: Any) -> bool:
     if not all(_is_int(count) and _is_number(energy) for count, energy in value):
         return False
     return all(a[0] < b[0] and a[1] >= b[1] for a, b in pairwise(value))
+
+
+def _are_positions(value: Any) -> bool:
+    rows = isinstance(value, list) and all(isinstance(row, list) and len(row) == 3 for row in value)
+    return rows and bool(value) and all(_is_number(x) for row in value for x in row)
+
+
+def _is_lower(value: Any) -> bool:
+    if not isinstance(value, dict) or not value.keys() >= {"energy", "positions", "fmax"}:
+        return False
+    return _is_number(value["energy"]) and _is_number(value["fmax"]) and _are_positions(value["positions"])
 
 
 def _is_text(value: Any) -> bool:
@@ -177,10 +201,21 @@ _FIELDS: dict[str, tuple[Any, str]] = {
     "versions": (lambda v: isinstance(v, dict), "names and versions"),
 }
 
+_LATER: dict[str, tuple[Any, str]] = {
+    "reference": (lambda v: v is None or _is_number(v), "a finite number or null"),
+    "tolerance": (lambda v: v is None or (_is_number(v) and v > 0), "a number above zero or null"),
+    "best_positions": (lambda v: v is None or _are_positions(v), "rows of three finite numbers or null"),
+    "lower": (lambda v: v is None or _is_lower(v), "null or an object of energy, positions and fmax"),
+    "fused": (_is_int, "a whole number"),
+    "calculator_failures": (_is_int, "a whole number"),
+}
+"""Fields that records of earlier versions lack."""
+
 _CONTRADICTIONS: dict[str, Any] = {
     "hit_at must be given exactly where hit is true": lambda r: r["hit"] != (r["hit_at"] is not None),
     "hit_at exceeds evaluations": lambda r: r["hit"] and r["hit_at"] > r["evaluations"],
     "evaluations exceed budget": lambda r: r["evaluations"] > r["budget"],
+    "a run that ended below the reference is no hit": lambda r: r["hit"] and r.get("lower") is not None,
     "the trace goes on after the last evaluation": lambda r: r["trace"] and r["trace"][-1][0] > r["evaluations"],
 }
 

@@ -6,12 +6,15 @@ import traceback
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from ..optimizers.hop_state import LearnedHopConfig, count_kinds
 from .batched import run_batched
 from .counting import EvaluationFailed, Evaluator, RunEnded
 from .methods import Method, get_method, load, optimizer, told_apart
 from .problems import Problem, get_problem
-from .records import thin
+from .records import as_rows, thin
+from .referee import Referee, Relaxed
 from .rivals.common import fresh_start
 from .single import drive
 
@@ -32,6 +35,8 @@ def run_seeds(job, seeds: Sequence[int]) -> Iterator[dict[str, Any]]:
         "weights": label,
         "settings": dict(method.settings),
         "budget": job.evaluations,
+        "reference": problem.reference,
+        "tolerance": problem.tolerance,
     }
     batched = method.is_ours and problem.potential is not None and job.path != "single"
     if batched and job.path == "auto":
@@ -65,7 +70,11 @@ def _run_batch(job, problem: Problem, method: Method, seeds: Sequence[int], targ
                 "hit": run.hit,
                 "hit_at": run.evaluations if run.hit else None,
                 "best_energy": run.best_energy,
+                "best_positions": as_rows(run.best_positions),
                 "trace": run.trace,
+                "lower": _lower(run.referee.lower),
+                "fused": run.fused,
+                "calculator_failures": run.referee.calculator_failures,
                 "wall_s": run.wall_s,
                 "error": None,
             }
@@ -77,18 +86,19 @@ def _run_batch(job, problem: Problem, method: Method, seeds: Sequence[int], targ
 
 def _run_one_by_one(job, problem: Problem, method: Method, seeds: Sequence[int], target: float | None):
     for seed in seeds:
-        evaluator = None
+        evaluator = referee = None
         begin, error = time.perf_counter(), None
         try:
             atoms = problem.start(seed)
-            evaluator = Evaluator(atoms, problem.calculator(), job.evaluations, target, job.walltime)
+            referee = Referee(problem, atoms)
+            evaluator = Evaluator(atoms, problem.calculator(), job.evaluations, target, job.walltime, referee)
             _run_one(job, problem, method, atoms, evaluator, seed)
         except RunEnded:
             pass
         except Exception:  # noqa: BLE001  a crash is a result
             error = traceback.format_exc(limit=-3)
         limit = {} if job.walltime is None else {"walltime": job.walltime}
-        yield {**_record(seed, evaluator, time.perf_counter() - begin, error), **limit}
+        yield {**_record(seed, evaluator, referee, time.perf_counter() - begin, error), **limit}
 
 
 def _run_one(job, problem: Problem, method: Method, atoms, evaluator: Evaluator, seed: int) -> None:
@@ -113,17 +123,22 @@ def _run_rival(problem: Problem, method: Method, atoms, evaluator: Evaluator, se
         attempt += 1
 
 
-def _record(seed: int, evaluator: Evaluator | None, total: float, error: str | None) -> dict[str, Any]:
-    if evaluator is None:
+def _record(
+    seed: int, evaluator: Evaluator | None, referee: Referee | None, total: float, error: str | None
+) -> dict[str, Any]:
+    if evaluator is None or referee is None:
         return _failure(seed, error)
     calculator, compiling = evaluator.calculator_seconds, evaluator.compile_seconds
+    total -= referee.seconds
     return {
         "seed": seed,
         "evaluations": evaluator.n_evaluations,
         "hit": evaluator.hit_at is not None,
         "hit_at": evaluator.hit_at,
-        "best_energy": evaluator.best_energy,
-        "trace": thin(evaluator.trace),
+        **_confirmed(evaluator, referee),
+        "lower": _lower(referee.lower),
+        "fused": evaluator.fused,
+        "calculator_failures": referee.calculator_failures,
         "out_of_time": evaluator.out_of_time,
         "wall_s": {
             "calculator": calculator,
@@ -135,6 +150,26 @@ def _record(seed: int, evaluator: Evaluator | None, total: float, error: str | N
     }
 
 
+def _confirmed(evaluator: Evaluator, referee: Referee) -> dict[str, Any]:
+    """Returns the best of a run and its trace, without energies lower than what its best geometry turns out to have."""
+    energy, positions, trace = evaluator.best_energy, evaluator.best_positions, evaluator.trace
+    if positions is not None and evaluator.hit_at is None and referee.lower is None:  # those were seen to at once
+        again = referee.confirm(positions, energy)
+        if again is None:
+            trace, positions = trace[:-1], None
+            energy = trace[-1][1] if trace else np.inf
+        elif again != energy:
+            trace = [*((count, value) for count, value in trace[:-1] if value > again), (trace[-1][0], again)]
+            energy = again
+    return {"best_energy": energy, "best_positions": as_rows(positions), "trace": thin(trace)}
+
+
+def _lower(found: Relaxed | None) -> dict[str, Any] | None:
+    if found is None:
+        return None
+    return {"energy": found.energy, "positions": as_rows(found.positions), "fmax": found.fmax}
+
+
 def _failure(seed: int, error: str | None) -> dict[str, Any]:
     return {
         "seed": seed,
@@ -142,7 +177,9 @@ def _failure(seed: int, error: str | None) -> dict[str, Any]:
         "hit": False,
         "hit_at": None,
         "best_energy": None,
+        "best_positions": None,
         "trace": [],
+        "lower": None,
         "wall_s": {"calculator": 0.0, "method": 0.0, "compile": 0.0, "total": 0.0},
         "error": error,
     }
