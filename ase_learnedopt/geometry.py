@@ -54,14 +54,14 @@ def pair_distances(here, there, cell, pbc):
     return jnp.sqrt(sum(x * x for x in pair_components(here, there, cell, pbc)))
 
 
-def pair_components(here, there, cell, pbc):
+def pair_components(here, there, cell, pbc, xp=jnp):
     """Returns x, y and z of the nearest-image vectors from here to there, three arrays `[n_here, n_there]`.
 
     Written so that the long axes stay innermost: an `[n, n, 3]` array costs ten times as much.
     """
-    vectors, dual = _periodic_vectors(cell, pbc)
+    vectors, dual = _periodic_vectors(cell, pbc, xp)
     components = [there[:, a][None, :] - here[:, a][:, None] for a in range(3)]
-    turns = [jnp.round(sum(components[b] * dual[a, b] for b in range(3))) for a in range(3)]
+    turns = [xp.round(sum(components[b] * dual[a, b] for b in range(3))) for a in range(3)]
     return [components[a] - sum(turns[b] * vectors[b, a] for b in range(3)) for a in range(3)]
 
 

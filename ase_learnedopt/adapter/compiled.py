@@ -32,6 +32,10 @@ class Policy(NamedTuple):
     and instead of one where the event is MODEL: the first asks a model of the energy what to evaluate next, which may
     leave another hop pending; the second, in NumPy, makes anew what relaxations know of their surroundings.
 
+    `rescale(config, params, state, system, evaluations)`, if there is one, takes a state, in NumPy, to other scales.
+
+    `maxstep`: Angstrom, takes the place of that of `config`, which is in length scales; None: that one.
+
     `sees_neighbors`: whether `advance` takes neighbour rows as its last argument, as every `hop` does.
     """
 
@@ -42,6 +46,8 @@ class Policy(NamedTuple):
     sees_neighbors: bool = False
     renew: Callable | None = None
     imagine: Callable | None = None
+    rescale: Callable | None = None
+    maxstep: float | None = None
 
 
 class Compiled(NamedTuple):

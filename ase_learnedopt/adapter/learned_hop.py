@@ -11,6 +11,7 @@ from ..optimizers.hop_state import LearnedHopConfig, count_kinds
 from ..optimizers.host_start import start_learned_hop
 from ..optimizers.imagine import imagine
 from ..optimizers.learned_hop import unmodelled_hop
+from ..optimizers.rescaling import rescaled_state
 from .trained import TrainedOptimizer
 
 
@@ -34,6 +35,7 @@ class LearnedHop(TrainedOptimizer):
     _start = staticmethod(start_learned_hop)
     _renew = staticmethod(partial(with_model, xp=np))  # compiled it would take longer than most searches spend on it
     _imagine = staticmethod(imagine)
+    _rescale = staticmethod(rescaled_state)
 
     def _for_structure(self) -> dict[str, Any]:
         # Written out it gains nothing for one structure, and is longer to compile.

@@ -23,8 +23,6 @@ class TwoStageRun(Optimizer):
     """Runs a search, then a relaxation, one evaluation a step. `LearnedOptimizer` gives it all it needs."""
 
     seed: int
-    length_scale: float
-    energy_scale: float
     status: str | None
     _running: bool
     _finished: bool
@@ -152,7 +150,10 @@ class TwoStageRun(Optimizer):
         room = Room(np.inf, np.inf, self._time_is_up(0.9))
         if not self._unbounded:
             room = room._replace(search=self._search_until - self.nsteps, total=self.max_steps - self.nsteps)
+        before = self._stages.scales
         self._move_to(self._stages.propose(x, self._energy, self._gradient, self.seed, room))
+        if self._stages.scales != before:
+            self._note_scales(before)
         if self._restart_file.due:
             self._restart_file.write(self._datafy(self.nsteps + 1))
 
@@ -232,7 +233,15 @@ class TwoStageRun(Optimizer):
             self._take(gradient, energy)
 
     def _settings(self) -> str:
-        return f"seed {self.seed}, length scale {self.length_scale:.4g} A, energy scale {self.energy_scale:.4g} eV"
+        length, energy = self._stages.scales
+        return f"seed {self.seed}, length scale {length:.4g} A, energy scale {energy:.4g} eV"
+
+    def _note_scales(self, before: tuple[float, float]) -> None:
+        length, energy = self._stages.scales
+        self.logfile.write(
+            f"{type(self).__name__}:  scales from the forces: length {length:.4g} A (was {before[0]:.4g}), "
+            f"energy {energy:.4g} eV (was {before[1]:.4g})\n"
+        )
 
     def _has_ended(self) -> bool:
         """Whether steps or time are used up, or the one step left is kept for a return to where the atoms are."""

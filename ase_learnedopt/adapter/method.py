@@ -4,6 +4,10 @@
 back, exactly. ASE's shape has no energy and no hops, so `update` takes the energy too and `hop` stands beside it.
 """
 
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
 import jax
 import numpy as np
 
@@ -12,28 +16,56 @@ from ..precision import double_precision
 from ..types import MODEL, Neighbors, System
 from .compiled import Policy, compile_policy, flatten, host_device
 from .convert import to_rows
+from .scale_learning import ScaleLearner
 
 HOST_NEIGHBORS_ABOVE = 300
 """Atoms above which optimizers read neighbour rows made on the host instead of all pairs."""
 
 
 class LearnedMethod:
-    """Holds the state of one optimizer and its proposal."""
+    """Holds the state of one optimizer and its proposal.
 
-    def __init__(self, policy: Policy, system: System, n_dofs: int, key: np.ndarray, budget: float):
+    Args:
+      policy: names the optimizer.
+      system: what is optimised, padded.
+      n_dofs: numbers that are moved.
+      key: `[2]` uint32, the random stream.
+      budget: evaluations that may be used, infinity if unknown.
+      learner: corrects the scales of the system in the first evaluations; None: they are right.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        system: System,
+        n_dofs: int,
+        key: np.ndarray,
+        budget: float,
+        learner: ScaleLearner | None = None,
+    ):
         self._prepare(policy, system, n_dofs)
+        self._learner = learner
+        self._begin(key, budget)
+
+    def _begin(self, key: np.ndarray, budget: float) -> None:
+        self._beginning = key, budget
         with double_precision():
-            inputs = key, system, np.asarray(budget, float)
-            if policy.start is None:
+            inputs = key, self.system, np.asarray(budget, float)
+            if self._policy.start is None:
                 inputs = jax.device_put(inputs, host_device())
             state = self._functions.init(self._params, *inputs)
             self._take(jax.device_put(state, host_device()))
 
     def _prepare(self, policy: Policy, system: System, n_dofs: int) -> None:
+        self._policy = policy
+        config: Any = policy.config
+        if policy.maxstep is not None:
+            config = replace(config, maxstep=policy.maxstep / float(system.length_scale))
+        self._config = config
         params, layout = flatten(policy.params)
-        self._functions = compile_policy(policy.build, policy.config, layout, policy.start, policy.imagine)
+        self._functions = compile_policy(policy.build, self._config, layout, policy.start, policy.imagine)
         self._waits = policy.renew is not None  # for models, and not for a hop, where the event is MODEL
-        self._system, self._n_dofs, self._size = system, n_dofs, len(system.species)
+        self.system, self._n_dofs, self._size = system, n_dofs, len(system.species)
         self._sees_neighbors, self._renew = policy.sees_neighbors, policy.renew
         with double_precision():
             self._params = jax.device_put(params, host_device())
@@ -54,6 +86,8 @@ class LearnedMethod:
 
     def update(self, x: np.ndarray, gradient: np.ndarray, energy: float) -> None:
         """Absorbs the evaluation at `x` `[n_dofs]`: `gradient` likewise in eV/Angstrom, `energy` in eV."""
+        if self._learner is not None:
+            self._learn_scales(self._learner, to_rows(x, self._size), energy, to_rows(gradient, self._size))
         observation = np.zeros(6 * self._size + 1)
         observation[: len(x)] = x
         observation[3 * self._size : 3 * self._size + len(x)] = gradient
@@ -61,6 +95,27 @@ class LearnedMethod:
         neighbors = self._neighbors(x) if self._sees_neighbors else None
         with double_precision():
             self._take(self._functions.advance(self._params, self._state[0], observation, neighbors))
+
+    def _learn_scales(self, learner: ScaleLearner, positions: np.ndarray, energy: float, gradient: np.ndarray) -> None:
+        """Takes the state to other scales where the forces say so; a search of one evaluation simply begins again."""
+        system = learner.look(self.system, positions, energy, gradient)
+        if system is None:
+            return
+        before = learner.evaluations[:-1]
+        if self._policy.maxstep is not None:  # which is in length scales where it is compiled in
+            self._prepare(self._policy, system, self._n_dofs)
+        self.system = system
+        if not before:
+            self._begin(*self._beginning)
+            return
+        assert self._policy.rescale is not None
+        function = partial(self._rescaled, self._policy.rescale, system, before)
+        with double_precision():
+            state = self._functions.revise(function, self._state[0], self._size)
+            self._take(jax.device_put(state, host_device()))
+
+    def _rescaled(self, rescale, system, evaluations, state):
+        return rescale(self._config, self._policy.params, state, system, evaluations)
 
     def hop(self) -> None:
         """Proposes a new start, or makes anew what a relaxation knows of its surroundings, where one is pending.
@@ -94,7 +149,7 @@ class LearnedMethod:
         """
         from ..neighbors import n_images, neighbor_rows  # only those who need them pay for its imports
 
-        system = self._system
+        system = self.system
         atoms = system.species >= 0
         cutoff = REACH * 2.0 * float(system.radii[atoms].max())
         small = self._n_dofs <= 3 * HOST_NEIGHBORS_ABOVE
@@ -105,17 +160,22 @@ class LearnedMethod:
 
     def datafy(self) -> dict:
         """Returns the state as plain data."""
-        return {"state": self._state[1]}
+        return {"state": self._state[1], "learner": None if self._learner is None else self._learner.datafy()}
 
     @classmethod
-    def undatafy(cls, data: dict, policy: Policy, system: System, n_dofs: int) -> "LearnedMethod":
-        """Returns the method that `datafy` described.
+    def undatafy(
+        cls, data: dict, policy: Policy, system: System, n_dofs: int, learner: ScaleLearner | None = None
+    ) -> "LearnedMethod":
+        """Returns the method that `datafy` described; the system is in the scales that it had then.
 
         Raises:
           ValueError: the data belong to another optimizer.
         """
         method = cls.__new__(cls)
         method._prepare(policy, system, n_dofs)
+        method._learner = learner
+        if learner is not None and data["learner"] is not None:
+            learner.undatafy(data["learner"])
         state = np.asarray(data["state"], float)
         with double_precision():
             length = method._functions.length(method._params, np.zeros(2, np.uint32), system, np.zeros(()))

@@ -41,8 +41,8 @@ class LearnedOptimizer(TwoStageRun):
       target_energy: eV, energy that ends the search.
       patience: hops without a new best that end the search.
       walltime: seconds that one run may take.
-      length_scale: Angstrom, typical bond length; from the elements if None.
-      energy_scale: eV, typical bond energy; from the elements if None.
+      length_scale: Angstrom, typical bond length; if None from the elements, corrected by the first forces of a search.
+      energy_scale: eV, typical bond energy; likewise.
       maxstep: Angstrom, longest move of one atom in a step of a relaxation. Default 0.2, but within a search a
         quarter of the length scale. Hops are not steps.
       **kwargs: `master`, `comm`, `loginterval` of ASE's base class.
@@ -50,8 +50,6 @@ class LearnedOptimizer(TwoStageRun):
     Attributes:
       status: what ended the last run: converged, target, patience, walltime, budget, interrupted; None before.
       seed: the seed in use.
-      length_scale: Angstrom, in use.
-      energy_scale: eV, in use.
 
     Raises:
       ValueError: a keyword has an impossible value; nothing to optimize; hops asked of rows that are no atoms.
@@ -81,6 +79,7 @@ class LearnedOptimizer(TwoStageRun):
         checks.require_positive(length_scale=length_scale, energy_scale=energy_scale, maxstep=maxstep)
         self._limits = checks.Limits(max_hops, target_energy, patience, walltime)
         self._given_scales, self._given_maxstep, self._given_seed = (length_scale, energy_scale), maxstep, seed
+        self._fixed_scales = length_scale is not None, energy_scale is not None
         self.maxstep = self.defaults["maxstep"] if maxstep is None else maxstep
         self.status: str | None = None
         self._running = self._resumed = self._finished = self._watched = self._evaluated = False
@@ -109,6 +108,16 @@ class LearnedOptimizer(TwoStageRun):
         return self._stages.minima.sorted()
 
     @property
+    def length_scale(self) -> float:
+        """Returns the typical bond length in use, Angstrom."""
+        return self._stages.scales[0]
+
+    @property
+    def energy_scale(self) -> float:
+        """Returns the typical bond energy in use, eV."""
+        return self._stages.scales[1]
+
+    @property
     def n_hops(self) -> int:
         """Returns the number of hops made."""
         return self._stages.n_hops
@@ -130,12 +139,11 @@ class LearnedOptimizer(TwoStageRun):
 
     def _set_stages(self) -> None:
         self._rows = describe(self.atoms, self.optimizable)
-        self.length_scale, self.energy_scale = resolve_scales(self._rows, *self._given_scales)
         search = None if self._limits.max_hops == 0 else self._search_policy()
         if search is not None and not (self._rows.has_atoms and self._rows.has_objective):
             raise ValueError(f"a {type(self.atoms).__name__} has no atoms that could hop: use max_hops=0 to relax it")
-        scales = (self.length_scale, self.energy_scale)
-        self._stages = Stages(self._rows, (search, self._relax_policy()), scales, self._limits)
+        scales = resolve_scales(self._rows, *self._given_scales)
+        self._stages = Stages(self._rows, (search, self._relax_policy()), scales, self._limits, self._fixed_scales)
 
     def todict(self) -> dict[str, Any]:
         """Returns what describes the run in a trajectory: plain numbers and strings."""

@@ -7,12 +7,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..optimizers.energy_model import PRIORS
+from ..optimizers.policy import PRIOR
 from ..types import HOP, MINIMUM, MODEL, RESTART, System
 from .checks import Limits, key_from_seed
 from .compiled import Policy
 from .convert import Rows, to_rows, to_system
 from .method import LearnedMethod
 from .minima import Minima
+from .scale_learning import ScaleLearner
 
 SEARCH, RELAX = "search", "relax"
 DEEPEST = 20.0
@@ -46,11 +49,19 @@ class Stages:
     Attributes:
       stage: search or relax.
       search_end: what ended the search: target, patience, max_hops, walltime or budget; None while it runs.
+      scales: length scale in Angstrom and energy scale in eV, as the search has them now.
       best_energy: eV, the lowest evaluated. best_x: `[n_dofs]` there.
     """
 
-    def __init__(self, rows: Rows, policies: tuple[Policy | None, Policy], scales: tuple[float, float], limits: Limits):
-        self._rows, self._scales, self._limits = rows, scales, limits
+    def __init__(
+        self,
+        rows: Rows,
+        policies: tuple[Policy | None, Policy],
+        scales: tuple[float, float],
+        limits: Limits,
+        fixed: tuple[bool, bool] = (True, True),
+    ):
+        self._rows, self.scales, self._limits, self._fixed = rows, scales, limits, fixed
         self._search_policy, self._relax_policy = policies
         clusters = rows.atoms is not None and rows.has_atoms and not rows.atoms.pbc.any()
         self.minima = Minima(2e-3 * scales[1], rows.index >= 0 if clusters else None)
@@ -78,7 +89,7 @@ class Stages:
             # Walls between atoms flatten on the way down, so no move gains more than their slope promised.
             there, before, gradient = self._before
             drop, slope = before - energy, float(np.linalg.norm(gradient) * np.linalg.norm(x - there))
-        if np.isfinite(drop) and drop > DEEPEST * n_atoms * self._scales[1] + slope:
+        if np.isfinite(drop) and drop > DEEPEST * n_atoms * self.scales[1] + slope:
             raise ValueError(
                 f"an energy of {energy:g} eV is {drop:.4g} eV below those before, {drop / n_atoms:.3g} eV for "
                 "each atom: the calculator fails there, as many do where atoms overlap"
@@ -100,14 +111,17 @@ class Stages:
         if self._search is None:
             assert self._search_policy is not None
             key, budget = key_from_seed(seed), room.search + 1
-            self._search = LearnedMethod(self._search_policy, self._system(x), self._rows.n_dofs, key, budget)
+            self._search = LearnedMethod(
+                self._search_policy, system := self._system(x), self._rows.n_dofs, key, budget, self._learner(system)
+            )
         self._search.update(x, gradient, energy)
+        self.scales = float(self._search.system.length_scale), float(self._search.system.energy_scale)
         if np.isfinite(energy):
             self._before = x.copy(), energy, np.array(gradient)
         if self._search.event == MINIMUM:
             self.found(x, energy)
         if self._search.event == MINIMUM or self.n_evaluations - self.last_minimum > LONGEST_HOP:
-            better = energy < self.lowest_minimum - 1e-3 * self._scales[1]
+            better = energy < self.lowest_minimum - 1e-3 * self.scales[1]
             self.hops_since_best = 0 if better else self.hops_since_best + 1
             self.lowest_minimum = min(energy, self.lowest_minimum)
             self.last_minimum = self.n_evaluations
@@ -115,6 +129,13 @@ class Stages:
         if self.search_end is not None:
             return self._turn_to_relaxation(x, energy, gradient)
         return self._next_of_search(x)
+
+    def _learner(self, system: System) -> ScaleLearner | None:
+        policy = self._search_policy
+        assert policy is not None
+        if policy.rescale is None:
+            return None
+        return ScaleLearner(policy.params[PRIOR][PRIORS[1]], system, self._fixed)
 
     def _next_of_search(self, x) -> np.ndarray:
         assert self._search is not None
@@ -158,7 +179,7 @@ class Stages:
         return self._next_of_search(x)
 
     def _system(self, x) -> System:
-        return to_system(self._rows, x, *self._scales)
+        return to_system(self._rows, x, *self.scales)
 
     def datafy(self) -> dict:
         """Returns everything as plain data and arrays."""
@@ -182,6 +203,7 @@ class Stages:
         if data["search_state"] is not None:
             if self._search_policy is None:
                 raise ValueError("it is of a search, but this is a relaxation")
-            self._search = LearnedMethod.undatafy(data["search_state"], self._search_policy, system, n)
+            learner = self._learner(system)
+            self._search = LearnedMethod.undatafy(data["search_state"], self._search_policy, system, n, learner)
         if data["relax_state"] is not None:
             self._relax = LearnedMethod.undatafy(data["relax_state"], self._relax_policy, system, n)

@@ -29,6 +29,7 @@ class TrainedOptimizer(LearnedOptimizer):
     _build: ClassVar[Callable | None] = None  # in place of the table's
     _renew: ClassVar[Callable | None] = None
     _imagine: ClassVar[Callable | None] = None
+    _rescale: ClassVar[Callable | None] = None
     _sees_neighbors: ClassVar[bool] = False  # in every step
 
     def __init__(
@@ -49,12 +50,14 @@ class TrainedOptimizer(LearnedOptimizer):
 
     def _search_policy(self) -> Policy:
         config = replace(self._config, **self._for_structure())
-        if self._given_maxstep is not None:
-            config = replace(config, maxstep=self._given_maxstep / self.length_scale)
         own = type(self)
         build = own._build or LEARNED[self.architecture].build
         renew = None if own._renew is None else partial(own._renew, config)
-        return Policy(build, self._params, config, own._start, own._sees_neighbors, renew, own._imagine)
+        rescale = None if self.weights == "none" else own._rescale  # which only a learned prior can tell to
+        return Policy(
+            build, self._params, config, own._start, own._sees_neighbors, renew, own._imagine, rescale,
+            self._given_maxstep,
+        )  # fmt: skip
 
     def _for_structure(self) -> dict[str, Any]:
         """Returns the constants that batches want otherwise, or that depend on the structure."""

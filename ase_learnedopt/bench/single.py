@@ -14,10 +14,14 @@ from ase import Atoms
 from ..adapter.compiled import Policy
 from ..adapter.convert import describe, resolve_scales, to_system
 from ..adapter.method import LearnedMethod
+from ..adapter.scale_learning import ScaleLearner
+from ..optimizers.energy_model import PRIORS
 from ..optimizers.hop_relaxation import with_model
 from ..optimizers.host_start import start_learned_hop
 from ..optimizers.imagine import imagine
 from ..optimizers.learned_hop import learned_hop, unmodelled_hop
+from ..optimizers.policy import PRIOR
+from ..optimizers.rescaling import rescaled_state
 from .counting import EvaluationFailed, Evaluator
 from .problems import Problem
 from .starts import seed_keys
@@ -39,7 +43,10 @@ def drive(
     begin = time.perf_counter()
     budget = float(evaluator.budget)
     policy = _policy(build, params, config)
-    method = LearnedMethod(policy, system, len(x), np.asarray(seed_keys(seed)[1]), budget)
+    learner = None
+    if policy.rescale is not None and problem.system is None:
+        learner = ScaleLearner(policy.params[PRIOR][PRIORS[1]], system, (False, False))
+    method = LearnedMethod(policy, system, len(x), np.asarray(seed_keys(seed)[1]), budget, learner)
     evaluator.compile_seconds = time.perf_counter() - begin
     first = True
     while True:
@@ -62,7 +69,9 @@ def _policy(build: Callable, params: Any, config: Hashable) -> Policy:
     if build is not learned_hop:
         return Policy(build, params, config)
     renew = partial(with_model, config, xp=np)
-    return Policy(unmodelled_hop, params, config, start_learned_hop, renew=renew, imagine=imagine)
+    return Policy(
+        unmodelled_hop, params, config, start_learned_hop, renew=renew, imagine=imagine, rescale=rescaled_state
+    )
 
 
 def _system(problem: Problem, atoms: Atoms, seed: int):

@@ -55,71 +55,71 @@ def morse_coefficients(kinds: int) -> np.ndarray:
     return np.concatenate([[0.0], pairs, np.zeros(n_features(kinds) - 1 - len(pairs))])
 
 
-def features(positions, system: System, kinds: int):
+def features(positions, system: System, kinds: int, xp=jnp):
     """Returns the features `[n_features]`, in which a model of the energy is linear."""
-    pairs, of_kind = list_pairs(positions, system), kind_of_atoms(system, kinds)
-    values, densities = (exponentials(rates, pairs)[0] for rates in (RATES, DENSITY_RATES))
-    values = jnp.einsum("kij,kl->lij", values, jnp.asarray(MIXING, positions.dtype))
-    parts = [jnp.sum(of_kind)[None]]
-    parts += [0.5 * jnp.sum(m[None] * values, axis=(1, 2)) for m in pairs_of_kinds(of_kind)]
-    for m in mixes(of_kind):
-        for value, _ in embeddings(jnp.sum(m[None] * densities, axis=2)):
+    pairs, of_kind = list_pairs(positions, system, xp), kind_of_atoms(system, kinds, xp)
+    values, densities = (exponentials(rates, pairs, xp)[0] for rates in (RATES, DENSITY_RATES))
+    values = xp.einsum("kij,kl->lij", values, xp.asarray(MIXING, positions.dtype))
+    parts = [xp.sum(of_kind)[None]]
+    parts += [0.5 * xp.sum(m[None] * values, axis=(1, 2)) for m in pairs_of_kinds(of_kind)]
+    for m in mixes(of_kind, xp):
+        for value, _ in embeddings(xp.sum(m[None] * densities, axis=2), xp):
             parts += [value @ weight for weight in of_kind.T]
-    return jnp.concatenate(parts)
+    return xp.concatenate(parts)
 
 
-def feature_gradients(positions, system: System, kinds: int):
+def feature_gradients(positions, system: System, kinds: int, xp=jnp):
     """Returns the gradients `[n_features, n_atoms, 3]` of the features, per Angstrom.
 
     Written out, since all of them at once cost little more than one.
     """
-    pairs, of_kind = list_pairs(positions, system), kind_of_atoms(system, kinds)
-    slopes = exponentials(RATES, pairs)[1]
-    slopes = jnp.einsum("kij,kl->lij", slopes, jnp.asarray(MIXING, positions.dtype))
-    densities, thinning = exponentials(DENSITY_RATES, pairs)
-    parts = [jnp.zeros((1, *pairs.ratio.shape), positions.dtype), *(m[None] * slopes for m in pairs_of_kinds(of_kind))]
-    for m in mixes(of_kind):
-        for _, slope in embeddings(jnp.sum(m[None] * densities, axis=2)):
+    pairs, of_kind = list_pairs(positions, system, xp), kind_of_atoms(system, kinds, xp)
+    slopes = exponentials(RATES, pairs, xp)[1]
+    slopes = xp.einsum("kij,kl->lij", slopes, xp.asarray(MIXING, positions.dtype))
+    densities, thinning = exponentials(DENSITY_RATES, pairs, xp)
+    parts = [xp.zeros((1, *pairs.ratio.shape), positions.dtype), *(m[None] * slopes for m in pairs_of_kinds(of_kind))]
+    for m in mixes(of_kind, xp):
+        for _, slope in embeddings(xp.sum(m[None] * densities, axis=2), xp):
             for weight in of_kind.T:
                 half = (weight[None] * slope)[:, :, None] * m[None] * thinning
                 parts.append(half + half.transpose(0, 2, 1))
-    along = jnp.concatenate(parts) / pairs.distance[None]
-    return jnp.stack([-jnp.sum(along * x[None], axis=2) for x in pairs.away], axis=2)
+    along = xp.concatenate(parts) / pairs.distance[None]
+    return xp.stack([-xp.sum(along * x[None], axis=2) for x in pairs.away], axis=2)
 
 
-def list_pairs(positions, system: System) -> Pairs:
+def list_pairs(positions, system: System, xp=jnp) -> Pairs:
     """Returns all pairs of atoms at their nearest images."""
     atoms = has_element(system)
-    valid = atoms[:, None] & atoms[None, :] & ~jnp.eye(len(atoms), dtype=bool)
-    away = pair_components(positions, positions, system.cell, system.pbc)
-    distance = jnp.sqrt(jnp.where(valid, sum(x * x for x in away), 1.0) + 1e-12)
-    contact = jnp.where(valid, system.radii[:, None] + system.radii[None, :], 1.0)
+    valid = atoms[:, None] & atoms[None, :] & ~xp.eye(len(atoms), dtype=bool)
+    away = pair_components(positions, positions, system.cell, system.pbc, xp)
+    distance = xp.sqrt(xp.where(valid, sum(x * x for x in away), 1.0) + 1e-12)
+    contact = xp.where(valid, system.radii[:, None] + system.radii[None, :], 1.0)
     return Pairs(away, distance, contact, distance / contact, valid)
 
 
-def kind_of_atoms(system: System, kinds: int):
+def kind_of_atoms(system: System, kinds: int, xp=jnp):
     """Returns which kind each atom is of, `[n_atoms, kinds]` one or zero; elements beyond the last count as that."""
     atoms, species = has_element(system), system.species
-    earlier = jnp.tril(jnp.ones((len(species),) * 2, bool), -1)
-    first = atoms & ~jnp.any(earlier & (species[:, None] == species[None, :]), axis=1)
-    rank = jnp.sum((first[None, :] & (species[None, :] < species[:, None])).astype(jnp.int32), axis=1)
-    rank = jnp.minimum(rank.astype(jnp.int32), kinds - 1)
-    chosen = (rank[:, None] == jnp.arange(kinds, dtype=jnp.int32)[None, :]) & atoms[:, None]
+    earlier = xp.tril(xp.ones((len(species),) * 2, bool), -1)
+    first = atoms & ~xp.any(earlier & (species[:, None] == species[None, :]), axis=1)
+    rank = xp.sum((first[None, :] & (species[None, :] < species[:, None])).astype(xp.int32), axis=1)
+    rank = xp.minimum(rank.astype(xp.int32), kinds - 1)
+    chosen = (rank[:, None] == xp.arange(kinds, dtype=xp.int32)[None, :]) & atoms[:, None]
     return chosen.astype(system.positions.dtype)
 
 
-def exponentials(rates, pairs: Pairs):
+def exponentials(rates, pairs: Pairs, xp=jnp):
     """Returns exponentials that end at `REACH`, and their slopes per Angstrom, each `[n_rates, n_atoms, n_atoms]`."""
-    ratio, k = jnp.maximum(pairs.ratio, NEAREST), jnp.asarray(rates, pairs.ratio.dtype)[:, None, None]
-    end, slope = (jnp.where(pairs.valid, x, 0.0)[None] for x in ending(ratio))
-    value = jnp.stack(decays(rates, ratio))
+    ratio, k = xp.maximum(pairs.ratio, NEAREST), xp.asarray(rates, pairs.ratio.dtype)[:, None, None]
+    end, slope = (xp.where(pairs.valid, x, 0.0)[None] for x in ending(ratio, xp))
+    value = xp.stack(decays(rates, ratio, xp))
     falls = (pairs.ratio > NEAREST)[None]
-    return value * end, jnp.where(falls, value * (slope - k * end) / pairs.contact[None], 0.0)
+    return value * end, xp.where(falls, value * (slope - k * end) / pairs.contact[None], 0.0)
 
 
-def decays(rates, ratio):
+def decays(rates, ratio, xp=jnp):
     """Returns `exp(-rate * (ratio - 1))` for every rate: powers of one exponential, which are several times quicker."""
-    base = jnp.exp(-0.5 * (ratio - 1.0))
+    base = xp.exp(-0.5 * (ratio - 1.0))
     return [base ** round(2.0 * rate) for rate in rates]
 
 
@@ -151,14 +151,14 @@ def _n_mixes(kinds: int) -> int:
     return 1 if kinds == 1 else 3
 
 
-def mixes(of_kind):
+def mixes(of_kind, xp=jnp):
     """Returns which neighbours make a density: all, those alike, those unlike; each `[n_atoms, n_atoms]`."""
     like = of_kind @ of_kind.T
-    return [jnp.ones_like(like), like, 1.0 - like][: _n_mixes(of_kind.shape[1])]
+    return [xp.ones_like(like), like, 1.0 - like][: _n_mixes(of_kind.shape[1])]
 
 
-def embeddings(density):
+def embeddings(density, xp=jnp):
     """Returns functions of densities, each with its slope."""
-    root = jnp.sqrt(density + 1e-3)
+    root = xp.sqrt(density + 1e-3)
     scale = TYPICAL_DENSITY**2
     return [(root, 0.5 / root), (density * density / scale, 2.0 * density / scale)]

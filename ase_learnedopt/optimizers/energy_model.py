@@ -12,6 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy.linalg import solve_triangular
 
 from ..types import System
 from .energy_features import feature_gradients, features, list_pairs, morse_coefficients, n_features
@@ -70,12 +71,13 @@ def _morse_prior(kinds: int) -> np.ndarray:
     return root
 
 
-def mean_coefficients(model: EnergyModel):
+def mean_coefficients(model: EnergyModel, xp=jnp):
     """Returns the mean of the coefficients, `[n_features]`."""
-    return jax.scipy.linalg.solve_triangular(model.root[:-1, :-1], model.root[:-1, -1])
+    solve = jax.scipy.linalg.solve_triangular if xp is jnp else solve_triangular
+    return solve(model.root[:-1, :-1], model.root[:-1, -1])
 
 
-def learn(model: EnergyModel, positions, energy, gradient, system: System, kinds: int) -> EnergyModel:
+def learn(model: EnergyModel, positions, energy, gradient, system: System, kinds: int, xp=jnp) -> EnergyModel:
     """Returns the model after one more evaluation.
 
     Args:
@@ -85,34 +87,35 @@ def learn(model: EnergyModel, positions, energy, gradient, system: System, kinds
       gradient: `[n_atoms, 3]` eV/Angstrom, zero in rows that do not move.
       system: says what the rows are.
       kinds: of atoms that are told apart.
+      xp: jax.numpy, or numpy.
     """
     dtype, moves = positions.dtype, (system.movable & (system.species >= 0)).astype(positions.dtype)
-    n_moving = jnp.maximum(jnp.sum(moves), 1.0)
-    p = features(positions, system, kinds)
-    slopes = feature_gradients(positions, system, kinds) * system.length_scale
+    n_moving = xp.maximum(xp.sum(moves), 1.0)
+    p = features(positions, system, kinds, xp)
+    slopes = feature_gradients(positions, system, kinds, xp) * system.length_scale
     g = gradient * (system.length_scale / system.energy_scale)
-    zero = jnp.where(jnp.isfinite(model.zero), model.zero, energy)
-    square = jnp.sum(g * g, axis=1)
-    mean_square = jnp.sum(moves * square) / n_moving
+    zero = xp.where(xp.isfinite(model.zero), model.zero, energy)
+    square = xp.sum(g * g, axis=1)
+    mean_square = xp.sum(moves * square) / n_moving
     weight = moves / (FORCE_NOISE**2 + FORCE_ERROR**2 * square * (1.0 + square / WILD**2))
-    wrong = jnp.tensordot(mean_coefficients(model), slopes, 1) - g
-    error = jnp.sum(weight[:, None] * wrong * wrong) / (3.0 * n_moving)
-    size = jnp.sum(weight * square) / (3.0 * n_moving)
+    wrong = xp.tensordot(mean_coefficients(model, xp), slopes, 1) - g
+    error = xp.sum(weight[:, None] * wrong * wrong) / (3.0 * n_moving)
+    size = xp.sum(weight * square) / (3.0 * n_moving)
 
-    of_energy = jax.lax.rsqrt(ENERGY_NOISE**2 + mean_square)
-    of_forces = jnp.sqrt(weight)[:, None]
-    rows = jnp.concatenate([slopes, g[None]]) * of_forces[None]
-    row = jnp.append(p, (energy - zero) / system.energy_scale) * of_energy
-    stacked = jnp.concatenate([model.root, row[None], rows.reshape(len(rows), -1).T])
-    root = jnp.linalg.qr(stacked, mode="r")
+    of_energy = 1.0 / xp.sqrt(ENERGY_NOISE**2 + mean_square)
+    of_forces = xp.sqrt(weight)[:, None]
+    rows = xp.concatenate([slopes, g[None]]) * of_forces[None]
+    row = xp.append(p, (energy - zero) / system.energy_scale) * of_energy
+    stacked = xp.concatenate([model.root, row[None], rows.reshape(len(rows), -1).T])
+    root = xp.linalg.qr(stacked, mode="r")
     telling = (mean_square < CALM**2) & (mean_square > TELLING**2)
-    pairs = list_pairs(positions, system)
-    shortest = jnp.min(jnp.where(pairs.valid, pairs.ratio, jnp.inf))
+    pairs = list_pairs(positions, system, xp)
+    shortest = xp.min(xp.where(pairs.valid, pairs.ratio, xp.inf))
 
     def recent(old, new):
-        return jnp.where(telling, (1.0 - RECENT) * old + RECENT * jnp.minimum(new, 100.0), old)
+        return xp.where(telling, (1.0 - RECENT) * old + RECENT * xp.minimum(new, 100.0), old)
 
-    nearest = jnp.where(mean_square < WILD**2, jnp.minimum(model.nearest, shortest), model.nearest)
+    nearest = xp.where(mean_square < WILD**2, xp.minimum(model.nearest, shortest), model.nearest)
     learned = EnergyModel(root, zero, recent(model.error, error), recent(model.size, size), nearest)
-    usable = jnp.isfinite(energy) & (mean_square < HOPELESS**2) & jnp.all(jnp.isfinite(root))
-    return jax.tree.map(lambda new, old: jnp.where(usable, new, old).astype(dtype), learned, model)
+    usable = xp.isfinite(energy) & (mean_square < HOPELESS**2) & xp.all(xp.isfinite(root))
+    return jax.tree.map(lambda new, old: xp.where(usable, new, old).astype(dtype), learned, model)

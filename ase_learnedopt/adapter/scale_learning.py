@@ -1,0 +1,91 @@
+"""Whether the scales taken from tables are those of the forces, decided in the first evaluations of a search. Layer 3.
+
+Tables know covalent bonds. Noble gases, reduced units and anything else that is named after an element without being
+bonded like it has other lengths and energies, and a search in wrong scales takes up to a hundred times as long.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from ..optimizers.kinds import SIMILAR
+from ..optimizers.scale_evidence import disorder, scaled, weigh_scales
+from ..types import System
+
+MOST_LOOKS, MOST_KEPT = 3, 64
+"""Disordered geometries that are looked at, and evaluations within which they must come."""
+SAME_LENGTH, SAME_ENERGY = 1.12, 2.0
+"""Factors within which the scales are left as they are."""
+WELL, HARDLY = 0.15, 0.3
+"""Share of the forces left unexplained: up to the first they are of metals or rare gases, of which the prior knows."""
+OVERWHELMING = 1.0
+"""Gain for each component of the forces, at which scales are believed that explain them hardly."""
+ORDERED, DILUTE = 0.1, 0.7
+"""Disorder within which forces tell: near a minimum they are small for another reason, in a gas there are few."""
+
+
+class ScaleLearner:
+    """Watches the first evaluations of a search.
+
+    Args:
+      prior: `[n_features + 1, n_features + 1]` of the model of the energy for one kind of atoms.
+      system: padded, in the scales of the tables.
+      fixed: whether the length scale and the energy scale were given.
+
+    Attributes:
+      evaluations: positions, energy and gradient of each so far.
+      looks: how many were looked at; None when nothing more is to be decided.
+    """
+
+    def __init__(self, prior: Any, system: System, fixed: tuple[bool, bool]):
+        self._prior, self._fixed = np.asarray(prior, float), fixed
+        self.evaluations: list[tuple[np.ndarray, float, np.ndarray]] = []
+        self.looks: int | None = None if all(fixed) or not _of_one_size(system) else 0
+
+    def look(self, system: System, positions: np.ndarray, energy: float, gradient: np.ndarray) -> System | None:
+        """Takes an evaluation and returns the system in other scales where these are wrong.
+
+        Args:
+          system: in the present scales.
+          positions: `[n_atoms, 3]` Angstrom.
+          energy: eV.
+          gradient: `[n_atoms, 3]` eV/Angstrom.
+        """
+        if self.looks is None or not np.isfinite(energy):
+            return None
+        self.evaluations.append((positions, energy, gradient))
+        arrays: Any = (None if field is None else np.asarray(field) for field in system)
+        system = System(*arrays)
+        factors = None
+        if ORDERED < disorder(system, positions) < DILUTE:
+            self.looks += 1
+            factors = self._weigh(system, positions, gradient)
+        if self.looks is not None and (self.looks >= MOST_LOOKS or len(self.evaluations) >= MOST_KEPT):
+            self.looks = None
+        return None if factors is None else scaled(system, *factors)
+
+    def datafy(self) -> dict:
+        """Returns what a restart needs."""
+        return {"looks": self.looks, "evaluations": self.evaluations}
+
+    def undatafy(self, data: dict) -> None:
+        """Takes over what `datafy` returned."""
+        self.looks = data["looks"]
+        self.evaluations = [(np.asarray(x), float(energy), np.asarray(g)) for x, energy, g in data["evaluations"]]
+
+    def _weigh(self, system: System, positions: np.ndarray, gradient: np.ndarray) -> tuple[float, float] | None:
+        """Returns the factors by which the scales are wrong; where it is decided there is nothing to look at after."""
+        length_known, energy_known = self._fixed
+        found = weigh_scales(self._prior, system, positions, gradient, fix_length=length_known, fix_energy=energy_known)
+        if found is None or found.misfit > HARDLY or (found.misfit > WELL and found.gain < OVERWHELMING * found.n_data):
+            return None
+        if found.misfit <= WELL:
+            self.looks = None
+        far = max(found.length, 1.0 / found.length), max(found.energy, 1.0 / found.energy)
+        return (found.length, found.energy) if far[0] > SAME_LENGTH or far[1] > SAME_ENERGY else None
+
+
+def _of_one_size(system: System) -> bool:
+    """Whether one model of all pairs can be right: in ions and molecules the tables are."""
+    radii = np.asarray(system.radii)[np.asarray(system.species) >= 0]
+    return bool(len(radii) > 3 and radii.max() <= SIMILAR * radii.min())
