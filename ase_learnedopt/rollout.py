@@ -113,22 +113,13 @@ def _judge(state, best_is_sane, energy, min_distance: float):
     if min_distance <= 0:
         return state, energy, jnp.ones(energy.shape, bool)
     matters = jnp.isfinite(energy) & (~best_is_sane | (energy < state.best_energy))
-    is_sane = ~matters | _sane_among(matters, state.positions, state.system, min_distance)
+    is_sane = jax.lax.cond(
+        jnp.any(matters),
+        lambda: ~matters | _are_sane(state.positions, state.system, min_distance),
+        lambda: jnp.ones(energy.shape, bool),
+    )
     best = jnp.where(matters & is_sane & ~best_is_sane, jnp.inf, state.best_energy)
     return state._replace(best_energy=best), jnp.where(best_is_sane & ~is_sane, jnp.inf, energy), is_sane
-
-
-def _sane_among(chosen, positions, systems: System, min_distance: float):
-    """Returns `[n_walkers]` bool, whether the chosen are sane; for an eighth of all at a time, since few are chosen."""
-    n_walkers = chosen.shape[0]
-
-    def some(carried):
-        left, is_sane = carried
-        _, picked = jax.lax.top_k(left.astype(jnp.int32), -(-n_walkers // 8))
-        found = _are_sane(positions[picked], jax.tree.map(lambda leaf: leaf[picked], systems), min_distance)
-        return left.at[picked].set(False), is_sane.at[picked].set(found)
-
-    return jax.lax.while_loop(lambda carried: jnp.any(carried[0]), some, (chosen, jnp.ones_like(chosen)))[1]
 
 
 def _are_sane(positions, systems: System, min_distance: float):

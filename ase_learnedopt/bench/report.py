@@ -9,8 +9,9 @@ from ..markup import Table, to_markdown
 from ..weights_io import write_whole
 from .page import Block, Figure, Heading, html_page, markdown_page
 from .plots import draw_all, file_name, plots_of
-from .provenance import dates, folder
+from .provenance import commands, dates, folder
 from .results import Results, collect, energy_unit
+from .settled import RERUN
 from .tables import TABLES, failure_table, methods_table, overview_table, speed_table
 
 MARKERS = "<!-- begin generated: benchmark -->", "<!-- end generated: benchmark -->"
@@ -50,9 +51,10 @@ def write_docs(directory: str | Path, docs: str | Path, page: str = PAGE) -> lis
     """Writes a page and its plots into the folder of the documentation and returns the files.
 
     Raises:
-      ValueError: the folder has no records, or runs of weights that are not shipped.
+      ValueError: the folder has no records, runs of weights that are not shipped, or unsettled ones.
     """
     results, docs = collect(directory, released=True), Path(docs)
+    refuse_unsettled(results)
     plots = draw_all(results)
     written = [write_text(docs / "_static" / page / name, svg) for name, svg in plots.items()]
     text = _docs_page(results, list(report_blocks(results, plots)), page)
@@ -66,6 +68,7 @@ def write_headline(directory: str | Path, page: str | Path) -> Path:
       ValueError: the page has no such lines, nothing learned has been run beside a rival, or weights are not shipped.
     """
     page, results = Path(page), collect(directory, released=True)
+    refuse_unsettled(results)
     table = headline(results)
     text = page.read_text(encoding="utf-8")
     before, begin, rest = text.partition(MARKERS[0])
@@ -135,16 +138,40 @@ def _problem_blocks(results: Results, problem: str, plots: Collection[str]) -> I
     if facts.reference is not None:
         size = f"{facts.n_atoms} atoms; " if facts.n_atoms else ""
         unit = energy_unit(problem)
-        lowest = min(float(cell.energies.min()) for cell in results.of_problem(problem))
         yield f"{size}lowest known energy {facts.reference:.6f} {unit}, tolerance {facts.tolerance:g}. {facts.source}."
-        if lowest < facts.reference - (facts.tolerance or 0.0):
-            yield f"**A run has found {lowest:.6f} {unit}, below the lowest known energy.**"
+        yield from (f"**{line}**" for line in unsettled(results, problem))
     for kind, caption in captions.items():
         if file_name(problem, kind) in plots:
             yield Figure(file_name(problem, kind), caption)
     for title, table in TABLES.items():
         yield Heading(f"{title}, {problem}", 3)
         yield table(results, problem)
+
+
+def unsettled(results: Results, problem: str) -> list[str]:
+    """Returns a sentence for each method and reason of the runs that do not hold by the reference of today."""
+    lines = []
+    for cell in results.of_problem(problem):
+        for doubt in dict.fromkeys(record["unsettled"] for record in cell.unsettled):
+            seeds = ", ".join(str(r["seed"]) for r in cell.unsettled if r["unsettled"] == doubt)
+            command = f"ase-learnedopt bench adopt '{problem}' {folder(results)}"
+            if doubt.settled_by == RERUN:
+                command = " && ".join(commands(results, [cell]))
+            lines.append(
+                f"Unsettled, and no success: {cell.method} {doubt.reason} (seeds {seeds}); `{command}` settles it."
+            )
+    return lines
+
+
+def refuse_unsettled(results: Results) -> None:
+    """Keeps pages from showing runs that do not hold.
+
+    Raises:
+      ValueError: there are some; the message names problem, method, seeds and what settles them.
+    """
+    lines = [f"{problem}: {line}" for problem in results.problems for line in unsettled(results, problem)]
+    if lines:
+        raise ValueError("\n".join(["some records do not hold by the references of today:", *lines]))
 
 
 def _summary(results: Results) -> str:

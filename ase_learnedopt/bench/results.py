@@ -10,6 +10,7 @@ import numpy as np
 
 from .records import Record, load_records
 from .released import released_records
+from .settled import judged
 from .statistics import Cost, Runs, cost_per_success, quantiles, runs_of
 
 
@@ -41,6 +42,11 @@ class Cell(NamedTuple):
     def n_late(self) -> int:
         """How many of the runs were given up before their budget was spent, for lack of time."""
         return sum(bool(record.get("out_of_time")) for record in self.records)
+
+    @property
+    def unsettled(self) -> list[Record]:
+        """Those of the runs that do not hold by the reference of today; they are no successes."""
+        return [record for record in self.records if record.get("unsettled")]
 
     @property
     def budget(self) -> int:
@@ -85,7 +91,9 @@ class Results:
 def collect(
     directory: str | Path, facts: Callable[[str, Sequence[Record]], Facts] | None = None, *, released: bool = False
 ) -> Results:
-    """Reads a folder of records; those of earlier files of shipped weights are left out with a warning.
+    """Reads a folder of records and judges them by the references of today.
+
+    Records of earlier files of shipped weights are left out with a warning.
 
     Args:
       directory: holds `*.jsonl`.
@@ -96,6 +104,9 @@ def collect(
       ValueError: from `load_records` or `released_records`.
     """
     found = released_records(load_records(directory), only=released)
+    names = tuple(sorted({record["problem"] for record in found}, key=_natural))
+    known = {p: (facts or facts_of)(p, [r for r in found if r["problem"] == p]) for p in names}
+    found = [judged(r, known[r["problem"]].reference, known[r["problem"]].tolerance) for r in found]
     label = _labels(found)
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in found:
@@ -106,9 +117,7 @@ def collect(
         runs = runs_of(group)
         is_learned = group[0]["weights"] is not None
         cells[problem, method] = Cell(problem, method, is_learned, group, runs, cost_per_success(runs))
-    problems = tuple(sorted({problem for problem, _ in cells}, key=_natural))
-    known = {p: (facts or facts_of)(p, [r for r in found if r["problem"] == p]) for p in problems}
-    return Results(Path(directory), problems, _ranked(cells, problems), cells, known)
+    return Results(Path(directory), names, _ranked(cells, names), cells, known)
 
 
 def facts_of(problem: str, records: Sequence[Record]) -> Facts:

@@ -5,6 +5,7 @@ import os
 import queue
 import re
 import signal
+import warnings
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from . import records
 from .methods import get_method, load
 from .problems import get_problem
 from .seeds import run_seeds
+from .settled import to_run_again
 
 PACKAGES = ("ase-learnedopt", "ase", "jax", "jaxlib", "numpy", "scipy", "ase-ga", "pele", "tblite", "chgnet")
 
@@ -87,7 +89,7 @@ def _check(job: Job, seeds: Sequence[int], workers: int) -> None:
 
 
 def _left(path: Path, job: Job, seeds: Sequence[int], retry_failed: bool) -> list[int]:
-    """Returns the seeds without a record, and those to be tried again; a new record replaces the old one."""
+    """Returns the seeds without a record that holds, and those to be tried again; a new record replaces the old one."""
     if not path.exists():
         return list(seeds)
     old = records.read(path)
@@ -101,6 +103,12 @@ def _left(path: Path, job: Job, seeds: Sequence[int], retry_failed: bool) -> lis
     if weights:
         raise ValueError(f"{path} holds runs of {weights.pop()}, not {label}: give another --out or move the file away")
     done = {record["seed"] for record in old if not (retry_failed and record["error"])}
+    problem = get_problem(job.problem)
+    again = {record["seed"] for record in to_run_again(old, problem.reference, problem.tolerance)} & set(seeds)
+    if again:
+        text = ", ".join(map(str, sorted(again)))
+        warnings.warn(f"{path}: seeds {text} do not hold by the reference of today and run again", stacklevel=3)
+    done -= again
     return [seed for seed in seeds if seed not in done]
 
 

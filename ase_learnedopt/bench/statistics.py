@@ -51,10 +51,11 @@ class Ratio(NamedTuple):
 
 def runs_of(records: Sequence[dict[str, Any]]) -> Runs:
     """Returns the arrays of some records."""
+    ended = [r.get("out_of_time") or r.get("unsettled") for r in records]  # known as far as they came
     return Runs(
         np.array([r["evaluations"] for r in records], int),
         np.array([r["hit_at"] if r["hit"] else np.inf for r in records], float),
-        np.array([r["evaluations"] if r.get("out_of_time") else r["budget"] for r in records], int),
+        np.array([r["evaluations"] if short else r["budget"] for r, short in zip(records, ended, strict=True)], int),
         tuple(np.array(r["trace"], float).reshape(-1, 2) for r in records),
     )
 

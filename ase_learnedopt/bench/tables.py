@@ -199,6 +199,7 @@ def _rows(cells: Sequence[Cell], columns: Sequence[Sequence[Entry]]) -> list[tup
 def _seeds(cell: Cell, most: int) -> str:
     text = str(len(cell.records)) + (f" of {most}" if len(cell.records) < most else "")
     text += f", {cell.n_failed} failed" if cell.n_failed else ""
+    text += f", {len(cell.unsettled)} unsettled" if cell.unsettled else ""
     return text + (f", {cell.n_late} out of time" if cell.n_late else "")
 
 
@@ -212,7 +213,7 @@ def _target(results: Results, problem: str) -> str:
 def _energies(quartiles: tuple[float, float, float] | None, zero: float, tolerance: float) -> tuple[str, float | None]:
     if quartiles is None:
         return "", None
-    above = [0.0 if abs(energy - zero) <= tolerance else energy - zero for energy in quartiles]
+    above = [0.0 if energy - zero <= tolerance else energy - zero for energy in quartiles]
     low, middle, high = map(format_energy, above)
     return f"{middle} ({low} to {high})", round(above[1], 3)
 

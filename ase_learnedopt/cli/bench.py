@@ -23,6 +23,11 @@ def add_bench(commands: Any) -> None:
     report.add_argument("--page", metavar="NAME", default="benchmarks", help="of that page (default benchmarks)")
     report.add_argument("--readme", metavar="FILE", help="renew the comparison with the best rivals in this page, too")
     report.set_defaults(run=_report)
+    example = "ase-learnedopt bench adopt emt-Cu38 runs"
+    adopting = add_command(actions, "adopt", "make the lowest structure of a folder the new reference", example)
+    adopting.add_argument("problem", help="one whose reference is a structure found here")
+    adopting.add_argument("folder", help="what `bench run` has filled")
+    adopting.set_defaults(run=_adopt)
     listing = add_command(actions, "list", "list problems and methods", "ase-learnedopt bench list")
     listing.set_defaults(run=_list)
     speed = add_command(
@@ -94,6 +99,17 @@ def _report(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _adopt(arguments: argparse.Namespace) -> int:
+    from ..bench.adopt import adopt
+
+    path, energy, again = adopt(arguments.problem, arguments.folder)
+    print(f"written {path}, {energy:.6f} eV")
+    for method in dict.fromkeys(record["method"] for record in again):
+        seeds = ", ".join(str(record["seed"]) for record in again if record["method"] == method)
+        print(f"ended at an older reference, and `bench run` runs them again: {method}, seeds {seeds}")
+    return 0
+
+
 def _speed(arguments: argparse.Namespace) -> int:
     from ..bench.speed import speed
 
@@ -102,7 +118,7 @@ def _speed(arguments: argparse.Namespace) -> int:
 
 
 def _list(_arguments: argparse.Namespace) -> int:
-    from ..bench.methods import METHODS, is_installed
+    from ..bench.methods import METHODS, how_to_install, is_installed
     from ..bench.problems import get_problem, list_problems
 
     print("problems (any ljN, gupta-FORMULA, emt-FORMULA, xtb-FORMULA, chgnet-FORMULA too):")
@@ -113,7 +129,7 @@ def _list(_arguments: argparse.Namespace) -> int:
     print("\nmethods:")
     for method in METHODS.values():
         kind = "ours" if method.is_ours else "rival"
-        missing = "" if is_installed(method) else f"  (needs {method.extra}: pip install 'ase-learnedopt[bench]')"
+        missing = "" if is_installed(method) else f"  (needs {method.extra}: {how_to_install(method)})"
         settings = ", ".join(f"{key}={value}" for key, value in method.settings.items())
         print(f"  {method.name:34s} {kind:6s} {settings}{missing}")
     return 0

@@ -93,6 +93,12 @@ def test_missing_line_feed_is_not_torn(tmp_path):
         ({"wall_s": {"total": 1.0}}, "seconds of calculator"),
         ({"error": 1}, "error is '1'"),
         ({"versions": None}, "versions is 'None'"),
+        ({"reference": "low"}, "reference is 'low'"),
+        ({"tolerance": 0}, "tolerance is '0'"),
+        ({"best_positions": [[1.0, 2.0]]}, "rows of three"),
+        ({"lower": {"energy": -1.0}}, "an object of energy, positions and fmax"),
+        ({"fused": -1}, "fused is '-1'"),
+        ({"calculator_failures": 0.5}, "calculator_failures is '0.5'"),
     ],
 )
 def test_bad_records(tmp_path, change, message):

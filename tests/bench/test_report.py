@@ -199,14 +199,6 @@ def test_problem_without_reference(tmp_path, monkeypatch):
     assert "above the lowest energy of all runs here" in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
-def test_energy_below_the_reference_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(results, "facts_of", lambda *_: results.Facts(-90.0, 1e-3, "a paper", 38))
-    write_runs(tmp_path, "emt-Cu38", "basin_hopping", 50.0, n_seeds=3)
-    text = report.docs_page(tmp_path)
-    assert re.search(r"\*\*A run has found -99\.99\d+ eV, below the lowest known energy", text)
-    assert "-10.000 (-10.000 to -10.000)" in text
-
-
 def test_short_runs_are_looked_at_early(tmp_path):
     write_runs(tmp_path, "lj38", "basin_hopping", 50.0, n_seeds=3, budget=600)
     table = tables.energy_table(results.collect(tmp_path, fake_facts), "lj38")
