@@ -18,10 +18,15 @@ SAME_LENGTH, SAME_ENERGY = 1.12, 2.0
 """Factors within which the scales are left as they are."""
 WELL, HARDLY = 0.15, 0.3
 """Share of the forces left unexplained: up to the first they are of metals or rare gases, of which the prior knows."""
-OVERWHELMING = 1.0
-"""Gain for each component of the forces, at which scales are believed that explain them hardly."""
+CONVINCING, OVERWHELMING = 0.25, 1.0
+"""Gain for each component of the forces at which other scales are believed, where they explain them well or hardly."""
+VAGUE = 0.22
+"""Standard deviation of the logarithm of the length from which on nothing is decided."""
 ORDERED, DILUTE = 0.1, 0.7
 """Disorder within which forces tell: near a minimum they are small for another reason, in a gas there are few."""
+
+WEAK = 0.3
+"""Share of the strongest forces so far (median over atoms) below which they may be weak for the same reason."""
 
 
 class ScaleLearner:
@@ -40,6 +45,7 @@ class ScaleLearner:
     def __init__(self, prior: Any, system: System, fixed: tuple[bool, bool]):
         self._prior, self._fixed = np.asarray(prior, float), fixed
         self.evaluations: list[tuple[np.ndarray, float, np.ndarray]] = []
+        self._strongest = 0.0
         self.looks: int | None = None if all(fixed) or not _of_one_size(system) else 0
 
     def look(self, system: System, positions: np.ndarray, energy: float, gradient: np.ndarray) -> System | None:
@@ -57,7 +63,9 @@ class ScaleLearner:
         arrays: Any = (None if field is None else np.asarray(field) for field in system)
         system = System(*arrays)
         factors = None
-        if ORDERED < disorder(system, positions) < DILUTE:
+        force = float(np.median(np.linalg.norm(gradient[system.movable & (system.species >= 0)], axis=1)))
+        self._strongest = max(force, self._strongest)
+        if force > WEAK * self._strongest and ORDERED < disorder(system, positions) < DILUTE:
             self.looks += 1
             factors = self._weigh(system, positions, gradient)
         if self.looks is not None and (self.looks >= MOST_LOOKS or len(self.evaluations) >= MOST_KEPT):
@@ -66,18 +74,20 @@ class ScaleLearner:
 
     def datafy(self) -> dict:
         """Returns what a restart needs."""
-        return {"looks": self.looks, "evaluations": self.evaluations}
+        return {"looks": self.looks, "strongest": self._strongest, "evaluations": self.evaluations}
 
     def undatafy(self, data: dict) -> None:
         """Takes over what `datafy` returned."""
-        self.looks = data["looks"]
+        self.looks, self._strongest = data["looks"], data["strongest"]
         self.evaluations = [(np.asarray(x), float(energy), np.asarray(g)) for x, energy, g in data["evaluations"]]
 
     def _weigh(self, system: System, positions: np.ndarray, gradient: np.ndarray) -> tuple[float, float] | None:
         """Returns the factors by which the scales are wrong; where it is decided there is nothing to look at after."""
         length_known, energy_known = self._fixed
         found = weigh_scales(self._prior, system, positions, gradient, fix_length=length_known, fix_energy=energy_known)
-        if found is None or found.misfit > HARDLY or (found.misfit > WELL and found.gain < OVERWHELMING * found.n_data):
+        if found is None or found.spread > VAGUE or found.misfit > HARDLY:
+            return None
+        if found.gain < (CONVINCING if found.misfit <= WELL else OVERWHELMING) * found.n_data:
             return None
         if found.misfit <= WELL:
             self.looks = None
