@@ -29,6 +29,7 @@ class Method:
     run: Callable[..., None] | None = None  # rivals: (problem, atoms, evaluator, seed, **settings)
     settings: Mapping[str, Any] = field(default_factory=dict)
     extra: str | None = None  # module that a rival needs
+    install: str = "bench"  # extra of this package that brings it
     weights: str | None = None  # default weights of a learned one
 
     @property
@@ -94,7 +95,9 @@ def _table() -> dict[str, Method]:
     for local, tuned in TUNED_RESTARTS.items():
         rows += [Method(f"random_restart_{local}", _restarts(local))]
         rows += [Method(f"random_restart_{local}_tuned", _restarts(local, **tuned), settings=tuned)]
-    rows += [Method(name, run=r.run, settings=r.settings, extra=r.extra) for name, r in RIVALS.items()]
+    rows += [
+        Method(name, run=r.run, settings=r.settings, extra=r.extra, install=r.install) for name, r in RIVALS.items()
+    ]
     return {row.name: row for row in rows}
 
 
@@ -113,8 +116,13 @@ def get_method(name: str) -> Method:
         raise ValueError(f"no method {name!r}: {hint}")
     method = METHODS[name]
     if not is_installed(method):
-        raise ValueError(f"method {name} needs the module {method.extra}: pip install 'ase-learnedopt[bench]'")
+        raise ValueError(f"method {name} needs the module {method.extra}: {how_to_install(method)}")
     return method
+
+
+def how_to_install(method: Method) -> str:
+    """Returns the command that brings what a method needs."""
+    return f"pip install 'ase-learnedopt[{method.install}]'"
 
 
 def is_installed(method: Method) -> bool:

@@ -1,4 +1,4 @@
-"""What the rivals share: natural scales, a container, fresh starts, NumPy's global random stream."""
+"""What the rivals share: natural scales, a container, fresh starts, atoms kept apart, NumPy's global random stream."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,10 +8,13 @@ from ase import Atoms
 
 from ...adapter.convert import describe, resolve_scales
 from ...adapter.scales import contact_radii
+from ...geometry import APART
 from ..problems import Problem
 
 NEXT_START = 1_000_003
 """Added to the seed for each fresh start of a run, so that neighbouring seeds do not share theirs."""
+PASSES = 12
+"""Of pushing atoms apart, as many as `geometry.pushed_apart` makes."""
 
 
 def scales(problem: Problem, atoms: Atoms) -> tuple[float, float]:
@@ -50,6 +53,24 @@ def contain(positions: np.ndarray, radius: float) -> np.ndarray:
 def fresh_start(problem: Problem, seed: int, attempt: int) -> Atoms:
     """Returns the start for a run's attempt number 1, 2 ...: the problem's own distribution, other seeds."""
     return problem.start((seed + attempt * NEXT_START) % 2**31)
+
+
+def apart(problem: Problem, atoms: Atoms, contacts: float = APART) -> Atoms:
+    """Returns a copy with the pairs nearer than so many contacts pushed apart, for no evaluation.
+
+    What `geometry.pushed_apart` does for our own searches, in NumPy: in overlaps forces say nothing, and one energy of
+    a million eV spoils a Gaussian process.
+    """
+    atoms = atoms.copy()
+    size = radii(problem, atoms)
+    wanted = contacts * (size[:, None] + size[None, :])
+    np.fill_diagonal(wanted, 0.0)
+    for _ in range(PASSES):
+        away = atoms.get_all_distances(mic=bool(atoms.pbc.any()), vector=True)
+        distance = np.sqrt(np.sum(away**2, axis=2) + 1e-12)
+        push = 0.5 * np.maximum(wanted / distance - 1.0, 0.0)
+        atoms.positions -= np.sum(push[:, :, None] * away, axis=1)
+    return atoms
 
 
 @contextmanager
