@@ -37,6 +37,12 @@ def require_positive(**values) -> None:
             raise ValueError(f"{name} must be a positive number or None, not {value!r}")
 
 
+def require_min_distance(value: float) -> None:
+    """Raises ValueError where the shortest distance, in contacts, is none that a structure could keep to."""
+    if not (isinstance(value, abstract.Real) and 0 <= value < 1):
+        raise ValueError(f"min_distance must be a share of the contact distance from 0 to below 1, not {value!r}")
+
+
 def resolve_seed(seed: int | None, comm) -> int:
     """Returns the seed, or one from fresh entropy, the same on all ranks."""
     if seed is None:

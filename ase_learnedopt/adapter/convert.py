@@ -139,7 +139,7 @@ def to_system(rows: Rows, x: np.ndarray, length_scale: float, energy_scale: floa
     if rows.atoms is not None and real.any():
         species[real] = np.unique(numbers[real], return_inverse=True)[1]
         radii[real] = contact_radii(numbers[real], length_scale)
-        movable[np.isin(rows.index, _fixed(rows.atoms))] = False
+        movable[np.isin(rows.index, fixed_atoms(rows.atoms))] = False
         cell, pbc = rows.atoms.cell.array.copy(), np.array(rows.atoms.pbc)
     size = padded_size(rows.n_rows)
     missing = size - rows.n_rows
@@ -157,7 +157,7 @@ def to_system(rows: Rows, x: np.ndarray, length_scale: float, energy_scale: floa
     return System(**arrays)
 
 
-def _fixed(atoms: Atoms) -> np.ndarray:
+def fixed_atoms(atoms: Atoms) -> np.ndarray:
     """Returns the indices of atoms that cannot move at all."""
     fixed = [constraint.get_indices() for constraint in atoms.constraints if isinstance(constraint, FixAtoms)]
     return np.concatenate([np.zeros(0, int), *fixed])

@@ -10,6 +10,7 @@ from ase.parallel import broadcast
 
 from . import checks
 from .convert import Rows
+from .final_check import FinalCheck
 from .restart_file import RestartFile
 from .stages import SEARCH, Room, Stages
 
@@ -19,7 +20,7 @@ MAX_HALVINGS = 10
 """Of a move that a constraint cannot follow; then its error is the user's."""
 
 
-class TwoStageRun(Optimizer):
+class TwoStageRun(Optimizer, FinalCheck):
     """Runs a search, then a relaxation, one evaluation a step. `LearnedOptimizer` gives it all it needs."""
 
     seed: int
@@ -63,7 +64,7 @@ class TwoStageRun(Optimizer):
         converged = False
         for evaluated in self._iterate(steps, watched=False):
             converged = evaluated
-        return bool(converged)
+        return bool(converged) and self.calculator_error is None
 
     def irun(self, fmax: float = 0.05, steps: int = DEFAULT_MAX_STEPS) -> Iterator[bool]:  # type: ignore[override]
         """Runs as a generator that yields, after each evaluation, whether the run has converged."""
@@ -78,7 +79,7 @@ class TwoStageRun(Optimizer):
         converged = False
         try:
             for converged in self._loop():
-                yield converged
+                yield converged and not self._check_is_due()
         except GeneratorExit:  # the caller has seen enough
             self._left_at = self.optimizable.get_x()
             raise
@@ -91,6 +92,8 @@ class TwoStageRun(Optimizer):
         finally:
             self._running = False
         self._finish(converged)
+        for _ in self._check_best():
+            yield converged and self.calculator_error is None
 
     def _loop(self) -> Iterator[bool]:
         """Does what ASE's `Dynamics.irun` does, but asks for a gradient twice only where it may have changed."""
@@ -152,6 +155,9 @@ class TwoStageRun(Optimizer):
             room = room._replace(search=self._search_until - self.nsteps, total=self.max_steps - self.nsteps)
         before = self._stages.scales
         self._move_to(self._stages.propose(x, self._energy, self._gradient, self.seed, room))
+        while self._stages.refuses():
+            self._move_to(self._stages.propose_instead(self._awaiting))
+        self._stages.count_hop()
         if self._stages.scales != before:
             self._note_scales(before)
         if self._restart_file.due:
@@ -217,6 +223,8 @@ class TwoStageRun(Optimizer):
     def log(self, gradient: np.ndarray) -> None:
         """Writes ASE's line, with the stage, the hops and the best energy at its end when there is a search."""
         energy, fmax = self.optimizable.get_value(), self.optimizable.gradient_norm(gradient)
+        if self._running:
+            self._take(gradient, energy)
         name, clock = type(self).__name__, time.strftime("%H:%M:%S")
         searches, stages = self._stages.searches, self._stages
         if self.nsteps == 0:
@@ -227,10 +235,10 @@ class TwoStageRun(Optimizer):
             )
         line = f"{name}:  {self.nsteps:3d} {clock} {energy:15.6f} {fmax:15.6f}"
         if searches:
-            line += f"  {stages.stage:>6} {stages.n_hops:5d} {min(energy, stages.best_energy):15.6f}"
+            line += (
+                f"  {'check' if not self._running else stages.stage:>6} {stages.n_hops:5d} {stages.best_energy:15.6f}"
+            )
         self.logfile.write(line + "\n")
-        if self._running:
-            self._take(gradient, energy)
 
     def _settings(self) -> str:
         length, energy = self._stages.scales
@@ -245,7 +253,7 @@ class TwoStageRun(Optimizer):
 
     def _has_ended(self) -> bool:
         """Whether steps or time are used up, or the one step left is kept for a return to where the atoms are."""
-        left = self.max_steps - self.nsteps
+        left = self.max_steps - self.nsteps - self._kept_for_check()
         returning = self._stages.searches and self._stages.stage != SEARCH and self._start_step < self.nsteps
         there = self._evaluated and self._energy <= self._stages.best_energy
         return left <= 0 or (left == 1 and returning and there) or self._time_is_up(1.0)

@@ -43,6 +43,13 @@ class Minima:
         self._energies = np.append(self._energies, energy)
         return record
 
+    def correct(self, wrong: float, right: float) -> None:
+        """Gives minima of a wrong energy in eV their right one; those that have none, infinity, are dropped."""
+        for k in np.flatnonzero(np.abs(self._energies - wrong) < self.window):
+            self._records[k].energy = right
+        self._records = [record for record in self._records if np.isfinite(record.energy)]
+        self._energies = np.array([record.energy for record in self._records])
+
     def _same(self, a: np.ndarray, b: np.ndarray) -> bool:
         if self._rows is None:
             return True

@@ -1,5 +1,6 @@
 """The base of all learned ASE optimizers: its keywords, what it shows, and its restart files. Layer 3."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
@@ -10,6 +11,7 @@ from ase.optimize.optimize import RestartError
 
 from ..optimizers.host_start import start_learned_relax
 from ..optimizers.learned_relax import LearnedRelaxConfig, learned_relax, untrained_relaxation
+from ..sanity import MIN_DISTANCE
 from . import checks
 from .compiled import Policy
 from .convert import describe, resolve_scales
@@ -18,7 +20,7 @@ from .minima import Minimum
 from .restart_file import RestartFile, read_restart
 from .stages import Stages
 
-FORMAT = "ase-learnedopt restart 1"
+FORMAT = "ase-learnedopt restart 2"
 
 
 class LearnedOptimizer(TwoStageRun):
@@ -45,11 +47,16 @@ class LearnedOptimizer(TwoStageRun):
       energy_scale: eV, typical bond energy; likewise.
       maxstep: Angstrom, longest move of one atom in a step of a relaxation. Default 0.2, but within a search a
         quarter of the length scale. Hops are not steps.
+      min_distance: share of the contact distance (a typical bond) below which two atoms count as fused. A search
+        evaluates no such geometry if it can help it, and returns none. 0: no such limit.
       **kwargs: `master`, `comm`, `loginterval` of ASE's base class.
 
     Attributes:
       status: what ended the last run: converged, target, patience, walltime, budget, interrupted; None before.
       seed: the seed in use.
+      calculator_error: what was wrong with the lowest energy, which a search asks the calculator for once more at its
+        end, without its history (`calc.reset()`); None where it holds. A wrong energy is dropped for the next lowest.
+      fresh_calculator: a function that makes a new calculator for that check, if there is one.
 
     Raises:
       ValueError: a keyword has an impossible value; nothing to optimize; hops asked of rows that are no atoms.
@@ -74,14 +81,19 @@ class LearnedOptimizer(TwoStageRun):
         length_scale: float | None = None,
         energy_scale: float | None = None,
         maxstep: float | None = None,
+        min_distance: float = MIN_DISTANCE,
         **kwargs,
     ):
+        checks.require_min_distance(min_distance)
         checks.require_positive(length_scale=length_scale, energy_scale=energy_scale, maxstep=maxstep)
         self._limits = checks.Limits(max_hops, target_energy, patience, walltime)
         self._given_scales, self._given_maxstep, self._given_seed = (length_scale, energy_scale), maxstep, seed
+        self.min_distance = min_distance
         self._fixed_scales = length_scale is not None, energy_scale is not None
         self.maxstep = self.defaults["maxstep"] if maxstep is None else maxstep
         self.status: str | None = None
+        self.calculator_error: str | None = None
+        self.fresh_calculator: Callable[[], Any] | None = None
         self._running = self._resumed = self._finished = self._watched = self._evaluated = False
         self._run_start = self._n_failures = 0
         self._awaiting = self._left_at = None
@@ -101,6 +113,11 @@ class LearnedOptimizer(TwoStageRun):
     def best_energy(self) -> float:
         """Returns the lowest energy evaluated, eV; infinity before the first evaluation."""
         return self._stages.best_energy
+
+    @property
+    def best_evaluation(self) -> int:
+        """Returns the number of the evaluation that gave the lowest energy, 0 before the first."""
+        return self._stages.best_evaluation
 
     @property
     def minima(self) -> list[Minimum]:
@@ -143,7 +160,9 @@ class LearnedOptimizer(TwoStageRun):
         if search is not None and not (self._rows.has_atoms and self._rows.has_objective):
             raise ValueError(f"a {type(self.atoms).__name__} has no atoms that could hop: use max_hops=0 to relax it")
         scales = resolve_scales(self._rows, *self._given_scales)
-        self._stages = Stages(self._rows, (search, self._relax_policy()), scales, self._limits, self._fixed_scales)
+        self._stages = Stages(
+            self._rows, (search, self._relax_policy()), scales, self._limits, self._fixed_scales, self.min_distance
+        )
 
     def todict(self) -> dict[str, Any]:
         """Returns what describes the run in a trajectory: plain numbers and strings."""

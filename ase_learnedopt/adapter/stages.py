@@ -9,10 +9,12 @@ import numpy as np
 
 from ..optimizers.energy_model import PRIORS
 from ..optimizers.policy import PRIOR
+from ..sanity import MIN_DISTANCE
 from ..types import HOP, MINIMUM, MODEL, RESTART, System
 from .checks import Limits, key_from_seed
 from .compiled import Policy
-from .convert import Rows, to_rows, to_system
+from .convert import Rows, fixed_atoms, to_rows, to_system
+from .guard import Guard
 from .method import LearnedMethod
 from .minima import Minima
 from .scale_learning import ScaleLearner
@@ -20,6 +22,8 @@ from .scale_learning import ScaleLearner
 SEARCH, RELAX = "search", "relax"
 DEEPEST = 20.0
 """Energy scales for each atom below the lowest minimum: more than any structure can gain, so no energy of one."""
+SAME = 0.02
+"""Energy scales to which the energy of the best structure must hold when it is asked for afresh."""
 LONGEST_HOP = 500
 """Evaluations without a minimum that count as a hop without a new best: a network may wander, or sit where it is."""
 SAVED = (
@@ -32,6 +36,9 @@ SAVED = (
     "n_evaluations",
     "best_energy",
     "best_x",
+    "_best_is_sane",
+    "_checked",
+    "best_evaluation",
 )
 
 
@@ -50,7 +57,7 @@ class Stages:
       stage: search or relax.
       search_end: what ended the search: target, patience, max_hops, walltime or budget; None while it runs.
       scales: length scale in Angstrom and energy scale in eV, as the search has them now.
-      best_energy: eV, the lowest evaluated. best_x: `[n_dofs]` there.
+      best_energy: eV, the lowest evaluated. best_x: `[n_dofs]` there. best_evaluation: number of that evaluation.
     """
 
     def __init__(
@@ -60,26 +67,62 @@ class Stages:
         scales: tuple[float, float],
         limits: Limits,
         fixed: tuple[bool, bool] = (True, True),
+        min_distance: float = MIN_DISTANCE,
     ):
         self._rows, self.scales, self._limits, self._fixed = rows, scales, limits, fixed
         self._search_policy, self._relax_policy = policies
         clusters = rows.atoms is not None and rows.has_atoms and not rows.atoms.pbc.any()
         self.minima = Minima(2e-3 * scales[1], rows.index >= 0 if clusters else None)
         self.searches = self._search_policy is not None
+        self._guard = None if rows.atoms is None or not self.searches else Guard(rows.atoms, min_distance)
+        if self._guard is not None and rows.atoms is not None:
+            self._guard.hold(fixed_atoms(rows.atoms))
+        self._best_is_sane, self._in_a_hole, self._hopped = False, False, False
         self.stage = SEARCH if self.searches else RELAX
         self.search_end: str | None = None
-        self.n_hops = self.hops_since_best = self.n_evaluations = self.last_minimum = 0
+        self.best_evaluation = self.n_hops = self.hops_since_best = self.n_evaluations = self.last_minimum = 0
         self.lowest_minimum = self.best_energy = float("inf")
         self.best_x: np.ndarray | None = None
+        self._checked, self._corrected = np.inf, False
         self._before: tuple[np.ndarray, float, np.ndarray] | None = None  # the last good evaluation of the search
         self._search: LearnedMethod | None = None
         self._relax: LearnedMethod | None = None
 
     def record(self, x: np.ndarray, energy: float) -> None:
-        """Counts an evaluation and keeps the lowest."""
+        """Counts an evaluation of the present geometry and keeps the lowest one without fused atoms."""
         self.n_evaluations += 1
-        if energy < self.best_energy:
-            self.best_energy, self.best_x = energy, x.copy()
+        sane = self._is_sane(np.isfinite(energy))
+        better = energy < self.best_energy if sane == self._best_is_sane else sane
+        if np.isfinite(energy) and better:
+            self.best_energy, self.best_x, self._best_is_sane = energy, x.copy(), sane
+            self.best_evaluation = self.n_evaluations
+
+    def _is_sane(self, has_forces: bool) -> bool:
+        """Returns whether no atoms are fused in the geometry just evaluated, and notes if they are for good."""
+        atoms, length_scale = self._rows.atoms, self.scales[0]
+        if self._guard is None or atoms is None:
+            return True
+        sane = self._guard.evaluated(atoms, length_scale)
+        fused = not sane and has_forces
+        self._in_a_hole = fused and not self._guard.comes_apart(
+            atoms, length_scale, atoms.get_forces(apply_constraint=False)
+        )
+        return sane
+
+    def refuses(self) -> bool:
+        """Says whether the present geometry, just proposed, is not to be evaluated."""
+        proposed = self.stage == SEARCH or self._relax is not None
+        if self._guard is None or not proposed:
+            return False
+        assert self._rows.atoms is not None
+        return not self._guard.allows(self._rows.atoms, self.scales[0])
+
+    def propose_instead(self, x: np.ndarray) -> np.ndarray:
+        """Returns another geometry `[n_dofs]` in place of one that was refused, for no evaluation."""
+        method = self._search if self.stage == SEARCH else self._relax
+        assert method is not None
+        method.update(x, np.zeros_like(x), np.inf)
+        return self._next_of_search(x) if self.stage == SEARCH else x + method.compute_step(x)
 
     def require_sane(self, x: np.ndarray, energy: float) -> None:
         """Raises ValueError for an energy that no structure has: a potential where atoms overlap, a failed cycle."""
@@ -97,12 +140,40 @@ class Stages:
 
     def found(self, x: np.ndarray, energy: float, again: bool = True) -> None:
         """Records a local minimum; `again`: not the refinement of one that was counted."""
+        if energy < self.best_energy and self._best_is_sane:
+            return  # no structure, or it would be the best
         self.minima.add(energy, to_rows(x, self._rows.n_rows), self.n_evaluations, again)
+
+    @property
+    def needs_check(self) -> bool:
+        """Whether there is a best structure whose energy was not yet asked for afresh."""
+        return self.best_x is not None and self._checked != self.best_energy
+
+    def check(self, energy: float) -> bool:
+        """Takes the energy of the best structure from a calculator without history; returns whether it is the same.
+
+        Where it is not, the best structure is the lowest of all minima, this one with its right energy among them.
+        """
+        if abs(energy - self.best_energy) <= SAME * self.scales[1]:
+            self._checked = self.best_energy
+            if self._corrected:
+                self.best_evaluation = self.n_evaluations
+            return True
+        assert self.best_x is not None
+        self._corrected = True
+        known = [(energy, self.best_x)] if np.isfinite(energy) else []
+        self.minima.correct(self.best_energy, energy)
+        known += [(record.energy, record.positions.reshape(-1)[: self._rows.n_dofs]) for record in self.minima.sorted()]
+        if known:
+            self.best_energy, self.best_x = min(known, key=lambda pair: pair[0])
+        if self.best_energy == energy:
+            self._checked, self.best_evaluation = energy, self.n_evaluations
+        return not known or self.best_energy == energy
 
     def propose(self, x: np.ndarray, energy: float, gradient: np.ndarray, seed: int, room: Room) -> np.ndarray:
         """Absorbs an evaluation and returns the geometry `[n_dofs]` to evaluate next."""
         if self.stage == SEARCH:
-            return self._search_step(x, energy, gradient, seed, room)
+            return self._search_step(x, np.inf if self._in_a_hole else energy, gradient, seed, room)
         if self.searches and room.total <= 1:
             return self.best_x if self.best_x is not None else x
         return self._relax_step(x, energy, gradient)
@@ -141,7 +212,7 @@ class Stages:
         assert self._search is not None
         while self._search.pending:
             self._search.hop()
-        self.n_hops += self._search.event in (HOP, RESTART)
+        self._hopped = self._hopped or self._search.event in (HOP, RESTART)
         return x + self._search.compute_step(x)
 
     def _reason_to_end(self, room: Room) -> str | None:
@@ -157,6 +228,11 @@ class Stages:
         if room.time_is_up:
             return "walltime"
         return "budget" if room.search < 1 else None
+
+    def count_hop(self) -> None:
+        """Counts the hop that the present geometry comes from, if it does: one that is evaluated."""
+        self.n_hops += self._hopped
+        self._hopped = False
 
     def _turn_to_relaxation(self, x, energy, gradient) -> np.ndarray:
         self.stage, self._relax = RELAX, None
@@ -188,6 +264,7 @@ class Stages:
             **{name: getattr(self, name) for name in SAVED},
             **{f"{name}_state": None if method is None else method.datafy() for name, method in methods.items()},
             "minima": self.minima.datafy(),
+            "guard": None if self._guard is None else self._guard.datafy(),
         }
 
     def undatafy(self, data: dict, x: np.ndarray) -> None:
@@ -199,6 +276,8 @@ class Stages:
         for name in SAVED:
             setattr(self, name, data[name])
         self.minima.undatafy(data["minima"])
+        if self._guard is not None and data["guard"] is not None:
+            self._guard.undatafy(data["guard"])
         system, n = self._system(x), self._rows.n_dofs
         if data["search_state"] is not None:
             if self._search_policy is None:

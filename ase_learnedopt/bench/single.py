@@ -13,6 +13,7 @@ from ase import Atoms
 
 from ..adapter.compiled import Policy
 from ..adapter.convert import describe, resolve_scales, to_system
+from ..adapter.guard import Guard
 from ..adapter.method import LearnedMethod
 from ..adapter.scale_learning import ScaleLearner
 from ..optimizers.energy_model import PRIORS
@@ -48,20 +49,34 @@ def drive(
         learner = ScaleLearner(policy.params[PRIOR][PRIORS[1]], system, (False, False))
     method = LearnedMethod(policy, system, len(x), np.asarray(seed_keys(seed)[1]), budget, learner)
     evaluator.compile_seconds = time.perf_counter() - begin
-    first = True
+    moved, first = atoms.copy(), True
+    guard = Guard(moved)
     while True:
         try:
             energy, forces = evaluator.evaluate(x.reshape(-1, 3))
         except EvaluationFailed:
             energy, forces = np.inf, np.zeros_like(atoms.positions)
         begin = time.perf_counter()
+        length_scale = float(method.system.length_scale)
+        if not guard.evaluated(moved, length_scale) and not guard.comes_apart(moved, length_scale, forces):
+            energy = np.inf  # as in the ASE class
         method.update(x, -np.asarray(forces, float).reshape(-1), energy)
         if first:
             evaluator.compile_seconds += time.perf_counter() - begin
             first = False
+        x = _proposal(method, guard, moved, x)
+
+
+def _proposal(method: LearnedMethod, guard: Guard, atoms: Atoms, x: np.ndarray) -> np.ndarray:
+    """Returns the next geometry `[n_dofs]` that may be evaluated, and moves the atoms there."""
+    while True:
         while method.pending:
             method.hop()
         x = x + method.compute_step(x)
+        atoms.positions = x.reshape(-1, 3)
+        if guard.allows(atoms, float(method.system.length_scale)):
+            return x
+        method.update(x, np.zeros_like(x), np.inf)
 
 
 def _policy(build: Callable, params: Any, config: Hashable) -> Policy:

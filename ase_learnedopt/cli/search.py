@@ -37,6 +37,7 @@ def add_search(commands: Any) -> None:
     option("--length-scale", type=positive, metavar="A", help="typical bond length (default: from elements)")
     option("--energy-scale", type=positive, metavar="EV", help="typical bond energy (default: from elements)")
     option("--maxstep", type=positive, metavar="A", help="longest move of an atom in a relaxation step")
+    option("--min-distance", type=float, metavar="X", help="bond lengths below which atoms are fused (default 0.5)")
     option("--no-trajectory", dest="trajectory", action="store_false", help="do not keep every evaluated structure")
     old = command.add_mutually_exclusive_group()
     old.add_argument("--resume", action="store_true", help="continue the search in the folder")
@@ -58,4 +59,6 @@ def _search(arguments: argparse.Namespace) -> int:
     )
     print(f"{result.best.get_chemical_formula()}: {describe_ending(result)}\n\n{table(result.minima)}\n")
     print(f"Lowest: {result.best_energy:.6f} eV, largest force {result.fmax:.3g} eV/A. Results are in {result.out}/")
+    if result.calculator_error:
+        print(f"Beware: {result.calculator_error}.")
     return 0 if result.stopped_by is None else 128 + result.stopped_by

@@ -43,7 +43,8 @@ def search_command(
     options = {**DEFAULTS, **before, **given}
     structure = read_structure(options["input"]) if "input" in given else None
     start = folder.read_start() if structure is None else structure.atoms
-    calculator = make_calculator(options["calculator"], parse_keywords(options["calculator_kwargs"]), start)
+    keywords = parse_keywords(options["calculator_kwargs"])
+    calculator = make_calculator(options["calculator"], keywords, start)
     length_scale, energy_scale = natural_scales(calculator)
     settings = {"length_scale": length_scale, "energy_scale": energy_scale, **options}
     for name in ("input", "calculator", "calculator_kwargs"):
@@ -58,6 +59,7 @@ def search_command(
         overwrite=overwrite,
         show_progress=show_progress,
         calculator_name=options["calculator"],
+        fresh_calculator=lambda: make_calculator(options["calculator"], keywords, start),
         arguments=options,
         **settings,
     )

@@ -10,7 +10,7 @@ from ase.io.trajectory import Trajectory
 
 from .report import read_json
 
-SAME_ON_RESUME = ("seed", "weights", "calculator", "length_scale", "energy_scale", "maxstep", "fmax")
+SAME_ON_RESUME = ("seed", "weights", "calculator", "length_scale", "energy_scale", "maxstep", "min_distance", "fmax")
 """Settings that a resumed search must share with the one it continues."""
 
 

@@ -117,6 +117,24 @@ class MinimaDatabase:
             self._write(minimum, structure=lower)
         return minimum
 
+    def drop(self, label: str, evaluation: int) -> None:
+        """Forgets a sighting, and its minimum where no other search has seen it."""
+        k = self._where.get(f"{label}:{evaluation}")
+        if k is None:
+            return
+        minimum = self._minima[k]
+        del minimum.sightings[f"{label}:{evaluation}"]
+        if minimum.sightings:
+            del self._where[f"{label}:{evaluation}"]
+            self._write(minimum, structure=False)
+            return
+        if self._db is not None and minimum.id is not None:
+            self._db.delete([minimum.id])
+        left = [other for other in self._minima if other is not minimum]
+        self._minima, self._energies, self._prints, self._where = [], np.zeros(0), {}, {}
+        for other in left:
+            self._append(other)
+
     def merge(self, paths: Iterable[str | Path]) -> None:
         """Adds the minima of other files; the same search counts once however often it is merged."""
         for path in paths:

@@ -66,7 +66,7 @@ class Recorder:
         energy, forces = float(self._atoms.get_potential_energy()), self._atoms.get_forces()
         fmax = float(np.linalg.norm(forces, axis=1).max())
         self._note(energy, fmax, self._atoms)
-        if energy < self.best_energy:
+        if self._opt.best_evaluation == self.n_evaluations:
             self.best_energy, self.best_fmax, self.best_evaluation = energy, fmax, self.n_evaluations
             self._best, self._best_is_saved = _frozen(self._atoms, energy=energy, forces=forces.copy()), False
         if self._opt.n_hops != self._n_hops:
@@ -83,6 +83,7 @@ class Recorder:
 
     def close(self) -> None:
         """Writes what is left to write and closes the files; the optimizer has left the atoms at the best structure."""
+        self._drop_wrong()
         self._sync(everything=True)
         if self._best is None and self._opt.n_evaluations:
             self._best, self._best_is_saved = _frozen(self._atoms, energy=self._opt.best_energy), False
@@ -116,11 +117,21 @@ class Recorder:
                 self.minima.add(structure, record.energy, record.first_seen, record.times_seen, label)
                 self._written[record.first_seen] = new
 
+    def _drop_wrong(self) -> None:
+        """Takes minima out of the database whose energy did not hold when the calculator was asked afresh."""
+        if self._opt.calculator_error is None:
+            return
+        right = {record.first_seen: record.energy for record in self._opt.minima}
+        for first_seen, (_, energy) in list(self._written.items()):
+            if first_seen not in right or right[first_seen] > energy:
+                self.minima.drop(f"seed {self._opt.seed}", first_seen)
+                del self._written[first_seen]
+
     def _take_up(self) -> None:
         """Recovers the best structure of the search that is continued."""
         trace = read_trace(self._folder.trace)
         if len(trace.energy):
-            k = int(np.argmin(trace.energy))
+            k = int(np.argmin(np.abs(np.asarray(trace.evaluation) - self._opt.best_evaluation)))
             self.best_energy, self.best_fmax = float(trace.energy[k]), float(trace.fmax[k])
             self.best_evaluation, self.n_evaluations = int(trace.evaluation[k]), int(trace.evaluation[-1])
         if self._folder.best.exists():

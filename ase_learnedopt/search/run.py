@@ -4,6 +4,7 @@ The folder is whole at every moment: files are appended line by line or frame by
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from ase import Atoms
 
 from ..adapter import LearnedHop
+from ..sanity import MIN_DISTANCE
 from ..stopping import Stop
 from .calculators import check_calculator
 from .folder import Folder, compare_settings, same_structure, write_structure
@@ -34,6 +36,7 @@ class SearchResult:
     n_evaluations: int
     n_hops: int
     seconds: float  # of this run
+    calculator_error: str | None  # what the check of the best energy found wrong at the end
     out: Path
     stopped_by: int | None = None  # number of the signal that interrupted it
 
@@ -79,6 +82,8 @@ def run_search(
     length_scale: float | None = None,
     energy_scale: float | None = None,
     maxstep: float | None = None,
+    min_distance: float = MIN_DISTANCE,
+    fresh_calculator: Callable[[], Any] | None = None,
     trajectory: bool = True,
     resume: bool = False,
     overwrite: bool = False,
@@ -101,6 +106,8 @@ def run_search(
       length_scale: Angstrom, typical bond length.
       energy_scale: eV, typical bond energy.
       maxstep: Angstrom, longest move of an atom in a relaxation.
+      min_distance: share of the contact distance below which two atoms count as fused; 0: no such limit.
+      fresh_calculator: makes a new calculator, which checks the best energy at the end; None: that of `atoms` is reset.
       trajectory: whether to write every evaluated structure to `trajectory.traj`.
       resume: continue the search in the folder; what it repeats of a killed one, it repeats exactly.
       overwrite: replace the search in the folder.
@@ -116,13 +123,15 @@ def run_search(
     settings = {
         "seed": seed, "weights": None if weights is None else str(weights), "fmax": fmax,
         "target_energy": target_energy, "patience": patience, "walltime": walltime, "length_scale": length_scale,
-        "energy_scale": energy_scale, "maxstep": maxstep, "evaluations": evaluations, "trajectory": trajectory,
+        "energy_scale": energy_scale, "maxstep": maxstep, "min_distance": min_distance,
+        "evaluations": evaluations, "trajectory": trajectory,
         "calculator": describe_calculator(atoms.calc),
     }  # fmt: skip
     keywords: dict[str, Any] = {
         name: settings[name]
         for name in (
             "seed", "weights", "target_energy", "patience", "walltime", "length_scale", "energy_scale", "maxstep",
+            "min_distance",
         )
     }  # fmt: skip
     before = folder.check_resumable() if resume else {}
@@ -136,6 +145,7 @@ def run_search(
         folder.claim(overwrite)
         write_structure(folder.start, start)
     opt = LearnedHop(atoms, restart=folder.restart, logfile=folder.log, **keywords)
+    opt.fresh_calculator = fresh_calculator
     about = {
         "arguments": arguments or {},
         "settings": settings,
@@ -202,6 +212,7 @@ class _Search:
             "seconds": round(seconds, 3),
             "length_scale_A": opt.length_scale,
             "energy_scale_eV": opt.energy_scale,
+            "calculator_error": opt.calculator_error,
         }
         ended = datetime.now(UTC).isoformat(timespec="seconds")
         state = {"status": "error" if error else status, "ended": ended, "figures": figures}
@@ -217,8 +228,8 @@ class _Search:
             plot_trace(trace, title + f"{len(recorder.minima)} distinct minima", folder.picture)
         return SearchResult(
             best=best, best_energy=recorder.best_energy, fmax=fmax, minima=recorder.minima.sorted(), status=status,
-            n_evaluations=recorder.n_evaluations, n_hops=opt.n_hops, seconds=seconds, out=folder.path,
-            stopped_by=stopped_by,
+            n_evaluations=recorder.n_evaluations, n_hops=opt.n_hops, seconds=seconds,
+            calculator_error=opt.calculator_error, out=folder.path, stopped_by=stopped_by,
         )  # fmt: skip
 
 

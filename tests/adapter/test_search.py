@@ -127,7 +127,7 @@ def test_log_tells_stage_hops_and_best(search, cluster, tmp_path):
     header, *lines = log.read_text().splitlines()
     assert "weights learned_hop, seed 1, length scale 1.12 A, energy scale 1 eV" in header
     stages = [line.split()[-3] for line in lines]
-    assert set(stages) == {"search", "relax"}
+    assert set(stages) == {"search", "relax", "check"} and stages.count("check") == 1 and stages[-1] == "check"
     assert [int(line.split()[-2]) for line in lines][-1] == opt.n_hops
     assert float(lines[-1].split()[-1]) == pytest.approx(opt.best_energy, abs=1e-6)
 

@@ -1,0 +1,99 @@
+"""The best structure of a search is evaluated once more, by a calculator without history. Layer 3.
+
+Calculators that begin with what the last geometry left them, such as a density, may converge to a wrong solution, and a
+search finds the geometries where they do: wrong energies are often low.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from .convert import Rows
+from .restart_file import RestartFile
+from .stages import Stages
+
+MOST_CHECKS = 10
+"""Structures that are evaluated once more at the end of a search, until the energy of one holds."""
+
+
+class FinalCheck:
+    """Checks the best structure of a run; the base of `TwoStageRun`, which has the rest of the attributes."""
+
+    calculator_error: str | None  # what was found wrong, None if nothing
+    fresh_calculator: Callable[[], Any] | None  # makes the calculator of the check; None: the present one is reset
+    optimizable: Any
+    logfile: Any
+    max_steps: int
+    nsteps: int
+    _rows: Rows
+    _stages: Stages
+    _restart_file: RestartFile
+    _run_start: int  # step at which the run began whose budget is being spent
+    _awaiting: Any  # [n_dofs], the geometry that was evaluated last or is to be next; None before
+    _evaluated: bool  # whether `_energy` and `_gradient` belong to it
+    _left_at: Any  # [n_dofs], where the last run left the atoms; None before
+
+    def log(self, gradient: np.ndarray) -> None:
+        """Writes a line for an evaluation."""
+        raise NotImplementedError
+
+    def call_observers(self) -> None:
+        """Calls whoever wants to see every evaluation."""
+        raise NotImplementedError
+
+    def _datafy(self, nsteps: int) -> dict:
+        """Returns all that a restart needs."""
+        raise NotImplementedError
+
+    def _kept_for_check(self) -> int:
+        """Returns the evaluation that is kept for the check of the best structure at the end of a search."""
+        return int(self._stages.searches and self.max_steps - self._run_start > 1)
+
+    def _check_is_due(self) -> bool:
+        return bool(self._kept_for_check()) and self._stages.needs_check
+
+    def _check_best(self) -> Iterator[None]:
+        """Asks the calculator afresh for the best energy, where it does not hold for that of the next minimum.
+
+        Yields after each evaluation.
+        """
+        if not self._check_is_due():
+            return
+        for _ in range(MOST_CHECKS):
+            assert self._stages.best_x is not None
+            self.optimizable.set_x(self._stages.best_x)
+            claimed, energy, gradient = self._stages.best_energy, *self._afresh()
+            self._awaiting, self._energy, self._gradient = self.optimizable.get_x(), energy, gradient
+            self._evaluated, self._left_at = True, self._awaiting
+            holds = self._stages.check(energy)
+            if np.isfinite(energy):
+                self.log(gradient)
+                self.call_observers()
+            if holds:
+                self._restart_file.write(self._datafy(self.nsteps))
+                yield
+                return
+            self.calculator_error = (
+                f"the calculator gave {claimed:.6f} eV for the best structure, and {energy:.6f} eV when asked afresh: "
+                "that energy is not kept, the next lowest minimum that holds is in its place"
+            )
+            self.logfile.write(f"{type(self).__name__}:  {self.calculator_error}\n")
+            warnings.warn(self.calculator_error, RuntimeWarning, stacklevel=4)
+            yield
+
+    def _afresh(self) -> tuple[float, np.ndarray]:
+        """Evaluates the present geometry with a calculator that has no history; infinity where it fails."""
+        atoms = self._rows.atoms
+        assert atoms is not None
+        if self.fresh_calculator is not None:
+            atoms.calc = self.fresh_calculator()
+        elif hasattr(atoms.calc, "reset"):
+            atoms.calc.reset()
+        self.nsteps += 1
+        self._stages.n_evaluations += 1
+        try:
+            return float(self.optimizable.get_value()), self.optimizable.get_gradient()
+        except Exception:  # noqa: BLE001  calculators raise what they like
+            return np.inf, np.zeros(self._rows.n_dofs)
