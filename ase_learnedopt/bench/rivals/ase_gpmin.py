@@ -1,7 +1,7 @@
 """ASE's `GPMin` in random restarts: local relaxations along a Gaussian process of energies and forces.
 
-Garijo del Rio, Mortensen & Jacobsen, Phys. Rev. B 100, 104103 (2019). Each start has a process of its own, since its
-matrix has a row for each coordinate of each evaluation. What is not worth finishing is not finished: see `run`.
+Garijo del Rio, Mortensen & Jacobsen, Phys. Rev. B 100, 104103 (2019). Each start has a process of its own, or several,
+since its matrix has a row for each coordinate of each evaluation. What is not worth it is not finished: see `run`.
 """
 
 import contextlib
@@ -20,12 +20,13 @@ from .common import apart, fresh_start, scales
 
 DEFAULTS = {
     "scale": 0.4,  # Angstrom
-    "fmax": 0.05,  # eV/Angstrom
-    "fmin": 0.005,  # eV/Angstrom
+    "fmax": 0.1,  # eV/Angstrom
+    "fmin": 0.01,  # eV/Angstrom
     "worth": 0.3,  # eV
     "maxstep": 0.2,  # Angstrom
-    "steps": 60,
+    "memory": 50,
 }
+RENEWALS, LAST_STEPS = 3, 60
 
 
 def run(problem: Problem, atoms: Atoms, evaluator: Evaluator, seed: int, *, scaled: Mapping[str, Any] | None = None):
@@ -39,7 +40,7 @@ def run(problem: Problem, atoms: Atoms, evaluator: Evaluator, seed: int, *, scal
       scaled: None: GPMin's own scale, and forces, energies and steps usual in ASE. Else `scale` of the kernel (length
         scales), `fmax` to which every start is relaxed, `fmin` to which those are that end within `worth` (energy
         scales) of the lowest energy so far (both energy scales per length scale), `maxstep` of the BFGS that goes on
-        where GPMin gives up (length scales), and `steps`, the evaluations that GPMin has for a start.
+        where GPMin gives up (length scales), and `memory`, the evaluations after which it forgets.
     """
     settings = DEFAULTS if scaled is None else _in_units(scaled, *scales(problem, atoms))
     attempt = 0
@@ -49,7 +50,7 @@ def run(problem: Problem, atoms: Atoms, evaluator: Evaluator, seed: int, *, scal
             atoms = apart(problem, atoms)
             atoms.calc = CountingCalculator(evaluator)
             with contextlib.suppress(EvaluationFailed):
-                _relax(atoms, evaluator, settings)
+                _Relaxation(atoms, evaluator, settings).relax()
             attempt += 1
             atoms = fresh_start(problem, seed, attempt)
 
@@ -65,25 +66,36 @@ def _in_units(scaled: Mapping[str, Any], length: float, energy: float) -> dict[s
     return {name: value * units.get(name, 1) for name, value in scaled.items()}
 
 
-def _relax(atoms: Atoms, evaluator: Evaluator, settings: Mapping[str, Any]) -> None:
-    """Relaxes one start as far as it is worth; a hit asks for an energy right to a millielectronvolt."""
-    local = GPMin(atoms, logfile=None, scale=settings["scale"])
-    last = evaluator.n_evaluations + settings["steps"]
-    for fmax in (settings["fmax"], settings["fmin"]):
-        if not _relaxes(local, fmax, evaluator, last):
-            BFGS(atoms, logfile=None, maxstep=settings["maxstep"]).run(fmax=fmax, steps=settings["steps"])
-        if atoms.get_potential_energy() > evaluator.best_energy + settings["worth"]:
-            return
+class _Relaxation:
+    """Relaxes one start: a new process takes the place of one that has become large, BFGS that of one that fails."""
 
+    def __init__(self, atoms: Atoms, evaluator: Evaluator, settings: Mapping[str, Any]):
+        self._atoms, self._evaluator, self._settings = atoms, evaluator, settings
+        self._renew()
 
-def _relaxes(local: GPMin, fmax: float, evaluator: Evaluator, last: int) -> bool:
-    """Goes on with GPMin; returns whether it got there, not to its limit or to one of its errors."""
-    try:
-        for converged in local.irun(fmax=fmax):
-            if converged or evaluator.n_evaluations >= last:
-                return converged
-    except EvaluationFailed:
-        raise
-    except (RuntimeError, np.linalg.LinAlgError):  # no descent, a model not minimized, a matrix not positive
-        pass
-    return False
+    def _renew(self) -> None:
+        self._local = GPMin(self._atoms, logfile=None, scale=self._settings["scale"])
+        self._full = self._evaluator.n_evaluations + self._settings["memory"]
+
+    def relax(self) -> None:
+        """Relaxes as far as it is worth; a hit asks for an energy right to a millielectronvolt."""
+        for fmax in (self._settings["fmax"], self._settings["fmin"]):
+            if not any(self._relaxes(fmax) for _ in range(RENEWALS)):
+                BFGS(self._atoms, logfile=None, maxstep=self._settings["maxstep"]).run(fmax=fmax, steps=LAST_STEPS)
+            if self._atoms.get_potential_energy() > self._evaluator.best_energy + self._settings["worth"]:
+                return
+
+    def _relaxes(self, fmax: float) -> bool:
+        """Goes on with GPMin; returns whether it got there before it became too large or failed in a known way."""
+        try:
+            for converged in self._local.irun(fmax=fmax):
+                if converged:
+                    return True
+                if self._evaluator.n_evaluations >= self._full:
+                    break
+        except EvaluationFailed:
+            raise
+        except (RuntimeError, np.linalg.LinAlgError):  # no descent, a model not minimized, a matrix not positive
+            pass
+        self._renew()
+        return False
