@@ -12,21 +12,19 @@ from ..optimizers.kinds import SIMILAR
 from ..optimizers.scale_evidence import disorder, scaled, weigh_scales
 from ..types import System
 
-MOST_LOOKS, MOST_KEPT = 3, 64
+MOST_LOOKS, MOST_KEPT = 8, 64
 """Disordered geometries that are looked at, and evaluations within which they must come."""
-SAME_LENGTH, SAME_ENERGY = 1.12, 2.0
+SAME_LENGTH, SAME_ENERGY = 1.12, 2.5
 """Factors within which the scales are left as they are."""
-WELL, HARDLY = 0.15, 0.3
+WELL, HARDLY = 0.17, 0.3
 """Share of the forces left unexplained: up to the first they are of metals or rare gases, of which the prior knows."""
-CONVINCING, OVERWHELMING = 0.25, 1.0
-"""Gain for each component of the forces at which other scales are believed, where they explain them well or hardly."""
-VAGUE = 0.22
-"""Standard deviation of the logarithm of the length from which on nothing is decided."""
-ORDERED, DILUTE = 0.1, 0.7
+CONVINCING, OVERWHELMING = 2.5, 2.0
+"""Gain at which other scales are believed: in all where they explain the forces well, else for each component."""
+ORDERED, DILUTE = 0.1, 0.9
 """Disorder within which forces tell: near a minimum they are small for another reason, in a gas there are few."""
-
 WEAK = 0.3
-"""Share of the strongest forces so far (median over atoms) below which they may be weak for the same reason."""
+"""Share of the strongest forces so far (median over atoms) below which they may be weak for the same reason. Not once
+tables were wrong: atoms thrown closer than they can come tell little until they are apart."""
 
 
 class ScaleLearner:
@@ -45,7 +43,7 @@ class ScaleLearner:
     def __init__(self, prior: Any, system: System, fixed: tuple[bool, bool]):
         self._prior, self._fixed = np.asarray(prior, float), fixed
         self.evaluations: list[tuple[np.ndarray, float, np.ndarray]] = []
-        self._strongest = 0.0
+        self._strongest, self._changed = 0.0, False
         self.looks: int | None = None if all(fixed) or not _of_one_size(system) else 0
 
     def look(self, system: System, positions: np.ndarray, energy: float, gradient: np.ndarray) -> System | None:
@@ -63,36 +61,39 @@ class ScaleLearner:
         arrays: Any = (None if field is None else np.asarray(field) for field in system)
         system = System(*arrays)
         factors = None
-        force = float(np.median(np.linalg.norm(gradient[system.movable & (system.species >= 0)], axis=1)))
+        sizes = np.linalg.norm(gradient[system.movable & (system.species >= 0)], axis=1)
+        force = float(np.median(sizes)) if len(sizes) else 0.0
         self._strongest = max(force, self._strongest)
-        if force > WEAK * self._strongest and ORDERED < disorder(system, positions) < DILUTE:
+        if (self._changed or force > WEAK * self._strongest) and ORDERED < disorder(system, positions) < DILUTE:
             self.looks += 1
             factors = self._weigh(system, positions, gradient)
         if self.looks is not None and (self.looks >= MOST_LOOKS or len(self.evaluations) >= MOST_KEPT):
             self.looks = None
-        return None if factors is None else scaled(system, *factors)
+        if factors is None:
+            return None
+        self._changed = True
+        return scaled(system, *factors)
 
     def datafy(self) -> dict:
         """Returns what a restart needs."""
-        return {"looks": self.looks, "strongest": self._strongest, "evaluations": self.evaluations}
+        kept = [] if self.looks is None else self.evaluations
+        return {"looks": self.looks, "strongest": self._strongest, "changed": self._changed, "evaluations": kept}
 
     def undatafy(self, data: dict) -> None:
         """Takes over what `datafy` returned."""
-        self.looks, self._strongest = data["looks"], data["strongest"]
+        self.looks, self._strongest, self._changed = data["looks"], data["strongest"], data["changed"]
         self.evaluations = [(np.asarray(x), float(energy), np.asarray(g)) for x, energy, g in data["evaluations"]]
 
     def _weigh(self, system: System, positions: np.ndarray, gradient: np.ndarray) -> tuple[float, float] | None:
-        """Returns the factors by which the scales are wrong; where it is decided there is nothing to look at after."""
+        """Returns the factors by which the scales are wrong, None where they are not."""
         length_known, energy_known = self._fixed
         found = weigh_scales(self._prior, system, positions, gradient, fix_length=length_known, fix_energy=energy_known)
-        if found is None or found.spread > VAGUE or found.misfit > HARDLY:
+        if found is None or found.misfit > HARDLY:
             return None
-        if found.gain < (CONVINCING if found.misfit <= WELL else OVERWHELMING) * found.n_data:
-            return None
-        if found.misfit <= WELL:
-            self.looks = None
+        believed = found.gain > (CONVINCING if found.misfit <= WELL else OVERWHELMING * found.n_data)
         far = max(found.length, 1.0 / found.length), max(found.energy, 1.0 / found.energy)
-        return (found.length, found.energy) if far[0] > SAME_LENGTH or far[1] > SAME_ENERGY else None
+        wrong = far[0] > SAME_LENGTH or far[1] > SAME_ENERGY
+        return (found.length, found.energy) if believed and wrong else None
 
 
 def _of_one_size(system: System) -> bool:
