@@ -179,6 +179,8 @@ class TwoStageRun(Optimizer, FinalCheck):
         """Returns the gradient `[n_dofs]` at the present geometry; None where it failed and a search can go on."""
         try:
             gradient = self.optimizable.get_gradient()
+            if not self._evaluated and self._stages.seems_wrong(self._awaiting, self.optimizable.get_value()):
+                gradient = self._ask_again()
             self._take(gradient)
         except Exception as error:  # calculators raise what they like where their own iterations do not converge
             if not self._stages.searches or np.isinf(self._stages.best_energy) or self._n_failures == MOST_FAILURES:
@@ -192,6 +194,7 @@ class TwoStageRun(Optimizer, FinalCheck):
         """Counts an evaluation that failed as one of infinite energy."""
         if not self._n_failures:
             self._before_failures = self._datafy(self.nsteps)
+        self._forget_history()  # a cycle that did not converge must not be where the next one begins
         self._n_failures += 1
         if not self._evaluated:  # or else it has been counted
             self._energy, self._gradient, self._evaluated = np.inf, np.zeros_like(self._awaiting), True

@@ -22,6 +22,8 @@ from .scale_learning import ScaleLearner
 SEARCH, RELAX = "search", "relax"
 DEEPEST = 20.0
 """Energy scales for each atom below the lowest minimum: more than any structure can gain, so no energy of one."""
+SUSPICIOUS = 1.0
+"""Energy scales for each atom below the lowest minimum from which on an energy is asked for once more."""
 SAME = 0.02
 """Energy scales to which the energy of the best structure must hold when it is asked for afresh."""
 LONGEST_HOP = 500
@@ -124,19 +126,29 @@ class Stages:
         method.update(x, np.zeros_like(x), np.inf)
         return self._next_of_search(x) if self.stage == SEARCH else x + method.compute_step(x)
 
+    def seems_wrong(self, x: np.ndarray, energy: float) -> bool:
+        """Says whether an energy is so low that a search asks the calculator for it once more, without its history."""
+        unit, drop, slope = self._drop(x, energy)
+        return self.searches and SUSPICIOUS * unit < drop - slope <= DEEPEST * unit  # beyond that it has failed
+
     def require_sane(self, x: np.ndarray, energy: float) -> None:
         """Raises ValueError for an energy that no structure has: a potential where atoms overlap, a failed cycle."""
-        n_atoms = np.count_nonzero(self._rows.index >= 0)
+        unit, drop, slope = self._drop(x, energy)
+        if np.isfinite(drop) and drop > DEEPEST * unit + slope:
+            each = drop * self.scales[1] / unit
+            raise ValueError(
+                f"an energy of {energy:g} eV is {drop:.4g} eV below those before, {each:.3g} eV for each atom: the "
+                "calculator fails there, as many do where atoms overlap"
+            )
+
+    def _drop(self, x: np.ndarray, energy: float) -> tuple[float, float, float]:
+        """Returns an energy scale for each atom, how far an energy is below those before, and what slopes promised."""
         drop, slope = self.lowest_minimum - energy, 0.0
         if np.isinf(self.lowest_minimum) and self._before is not None:
             # Walls between atoms flatten on the way down, so no move gains more than their slope promised.
             there, before, gradient = self._before
             drop, slope = before - energy, float(np.linalg.norm(gradient) * np.linalg.norm(x - there))
-        if np.isfinite(drop) and drop > DEEPEST * n_atoms * self.scales[1] + slope:
-            raise ValueError(
-                f"an energy of {energy:g} eV is {drop:.4g} eV below those before, {drop / n_atoms:.3g} eV for "
-                "each atom: the calculator fails there, as many do where atoms overlap"
-            )
+        return np.count_nonzero(self._rows.index >= 0) * self.scales[1], drop, slope
 
     def found(self, x: np.ndarray, energy: float, again: bool = True) -> None:
         """Records a local minimum; `again`: not the refinement of one that was counted."""
