@@ -24,6 +24,8 @@ FORCE_NOISE, FORCE_ERROR = 0.05, 0.15
 """What the model leaves unexplained of a force: so many energy scales per length scale, and this share of it."""
 CALM = 10.0
 """Times the force that a quarter of the atoms are below: the others overlap, and no model tells by how much."""
+CLOSEST = 0.45
+"""Contacts that half of the calm atoms keep to the next one; nearer, no pair was that the prior has learned from."""
 WIDENED = 2.0
 """Times the standard deviations learned, those of the prior that is shipped, as it serves real potentials in searches.
 Here it is taken as it was learned: it has fewer far scales to offer."""
@@ -38,7 +40,6 @@ class Evidence(NamedTuple):
 
     length: float  # in length scales of the system
     energy: float  # in its energy scales
-    spread: float  # standard deviation of the logarithm of the length
     gain: float  # log of the evidence over that of the scales assumed
     n_data: int  # components of forces that it rests on
     misfit: float  # share of the forces that the model leaves unexplained at its best
@@ -65,33 +66,32 @@ def weigh_scales(
     root = WIDENED * np.asarray(root)
     step = np.array([np.log(2.0) / PER_OCTAVE * (not fix_length), np.log(10.0) / PER_DECADE * (not fix_energy)])
     reach = round(OCTAVES * PER_OCTAVE), round(DECADES * PER_DECADE)
-    lengths, energies, evidence, misfit = _on_grid(root, np.zeros(2), step, reach, *seen)
+    longest = np.log(np.median(_nearest(seen[0], seen[1])[seen[2]]) / CLOSEST)
+    lengths, energies, evidence, misfit = _on_grid(root, np.zeros(2), step, reach, longest, *seen)
     biases = (1.0 if fix_length else LENGTH_BIAS), np.array([1.0 if fix_energy else ENERGY_BIAS])
     assumed = _of_length(root, *biases, *seen)[0].item()
-    weight = np.exp(evidence - evidence.max()).sum(axis=1)
-    mean = np.average(lengths, weights=weight)
-    spread = np.sqrt(np.average((lengths - mean) ** 2, weights=weight))
     for _ in range(ZOOMS):
         i, j = np.unravel_index(np.argmax(evidence), evidence.shape)
         step = step / ZOOM
-        lengths, energies, evidence, misfit = _on_grid(root, (lengths[i], energies[j]), step, (ZOOM, ZOOM), *seen)
+        lengths, energies, evidence, misfit = _on_grid(
+            root, (lengths[i], energies[j]), step, (ZOOM, ZOOM), longest, *seen
+        )
     i, j = np.unravel_index(np.argmax(evidence), evidence.shape)
     return Evidence(
         length=1.0 if fix_length else float(np.exp(lengths[i]) / LENGTH_BIAS),
         energy=1.0 if fix_energy else float(np.exp(energies[j]) / ENERGY_BIAS),
-        spread=float(spread),
         gain=float(evidence[i, j] - assumed),
         n_data=seen[-1].size,
         misfit=float(misfit[i, j]),
     )
 
 
-def _on_grid(root, middle, step, reach, *seen):
+def _on_grid(root, middle, step, reach, longest, *seen):
     """Returns logarithms of lengths and of energies, and evidence and misfit `[n_lengths, n_energies]` of all pairs."""
     lengths, energies = (np.unique(middle[k] + step[k] * np.arange(-n, n + 1)) for k, n in enumerate(reach))
     rows = [_of_length(root, length, np.exp(energies), *seen) for length in np.exp(lengths)]
     evidence, misfit = (np.array(part) for part in zip(*rows, strict=True))
-    return lengths, energies, evidence, misfit
+    return lengths, energies, np.where((lengths <= longest)[:, None], evidence, -np.inf), misfit
 
 
 def scaled(system: System, length: float, energy: float) -> System:
@@ -106,9 +106,15 @@ def scaled(system: System, length: float, energy: float) -> System:
 def disorder(system: System, positions) -> float:
     """Returns how much the distances to nearest neighbours differ, standard deviation over mean; 0 near a minimum."""
     system, positions, _ = _middle(system, positions, positions)
-    ratio = np.where((pairs := list_pairs(positions, system, np)).valid, pairs.ratio, np.inf).min(axis=1)
-    nearest = ratio[np.isfinite(ratio) & (system.species >= 0)]
+    nearest = _nearest(system, positions)
+    nearest = nearest[np.isfinite(nearest)]
     return float(nearest.std() / nearest.mean()) if len(nearest) > 1 else 0.0
+
+
+def _nearest(system: System, positions) -> np.ndarray:
+    """Returns how many contacts the nearest atom is away, `[n_atoms]`, infinity where there is none."""
+    pairs = list_pairs(positions, system, np)
+    return np.where(pairs.valid, pairs.ratio, np.inf).min(axis=1)
 
 
 def _middle(system: System, positions, gradient):
