@@ -8,6 +8,21 @@ from ase.db import connect
 from ase_learnedopt.search import MinimaDatabase
 
 
+def test_dropped_minima_are_gone(tmp_path):
+    path = tmp_path / "minima.db"
+    minima = MinimaDatabase(path)
+    atoms = [Atoms("Cu2", [[0, 0, 0], [0, 0, z]]) for z in (2.2, 2.6, 3.0)]
+    for k, structure in enumerate(atoms):
+        minima.add(structure, -1.0 - k, 10 + k, label="seed 0")
+    minima.add(atoms[1], -2.0, 5, label="seed 1")
+    minima.drop("seed 0", 12)
+    minima.drop("seed 0", 11)  # another search has seen it, too
+    minima.drop("seed 0", 99)  # which there is not
+    assert [m.energy for m in minima] == [m.energy for m in MinimaDatabase(path)] == [-2.0, -1.0]
+    assert minima.sorted()[0].sightings == {"seed 1:5": 1}
+    assert minima.add(atoms[2], -3.0, 12, label="seed 0").energy == -3.0 and len(minima) == 3
+
+
 def variant(structure, seed: int) -> Atoms:
     atoms = Atoms(structure)
     atoms.rotate(37.0 * seed, (1, 2, 3))
