@@ -25,6 +25,7 @@ from unittest import mock
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import CalculationFailed
 from ase.calculators.lj import LennardJones
 
 from ase_learnedopt import LearnedHop
@@ -229,16 +230,19 @@ def kept(systems: list[str], seeds: range) -> Iterator[str]:
 
 
 def _changes(name: str, seeds: Iterable[int]) -> Iterator[tuple[float, float]]:
-    """Yields by what factors the scales of the tables are changed."""
+    """Yields by what factors the scales of the tables are changed, for starts that the calculator can follow."""
     problem = get_problem(name)
     for seed in seeds:
         atoms = problem.start(seed)
         atoms.calc = problem.calculator()
         run = LearnedHop(atoms, seed=seed, logfile=None, patience=None)
         before = run.length_scale, run.energy_scale
-        for _ in run.irun(fmax=1e-9, steps=30):
-            if run.nsteps >= 4:  # the last geometry is evaluated, but not yet looked at
-                break
+        try:
+            for _ in run.irun(fmax=1e-9, steps=30):
+                if run.nsteps >= 4:  # the last geometry is evaluated, but not yet looked at
+                    break
+        except CalculationFailed:  # at the start, where atoms overlap
+            continue
         yield run.length_scale / before[0], run.energy_scale / before[1]
 
 
