@@ -16,6 +16,7 @@ from ase_learnedopt.bench.methods import METHODS, how_to_install
 from ase_learnedopt.bench.problems import Problem
 from ase_learnedopt.bench.rivals import MODELLED, RIVALS
 from ase_learnedopt.bench.rivals.ase_minima_hopping import farthest_pair
+from ase_learnedopt.bench.rivals.beacon_kernel import fast_kernel
 from ase_learnedopt.bench.rivals.common import apart, contain, container_radius, fresh_start, numpy_seed, scales
 from ase_learnedopt.bench.rivals.their_units import Finishing, TheirUnits
 from ase_learnedopt.potentials import cluster_system
@@ -189,6 +190,22 @@ def test_their_units_are_of_covalent_bonds_and_any_order_of_atoms_will_do():
     assert theirs.get_potential_energy() == pytest.approx(energy)
     assert sorted(np.abs(theirs.get_forces()).ravel()) == pytest.approx(sorted(np.abs(forces * units.length).ravel()))
     assert units.length_scale == pytest.approx(2.0 * (7 * 1.45 + 6 * 1.32) / 13, rel=1e-2)
+
+
+def test_the_faster_kernel_is_that_of_ase_gpatom():
+    pytest.importorskip("gpatom")
+    from gpatom.gpfp.fingerprint import FingerPrint
+    from gpatom.gpfp.kernel import FPKernel
+
+    random, fingerprint = np.random.default_rng(0), FingerPrint(fp_args={"aweight": 1.0})
+    places = random.uniform(5.0, 10.0, (4, 6, 3))
+    one, *others = [fingerprint.get(Atoms("Ag3Cu3", x, cell=[15.0] * 3)) for x in places]
+    theirs, ours = FPKernel(), fast_kernel()
+    for scale in (100.0, 300.0):
+        for kernel in (theirs, ours):
+            kernel.set_params({"scale": scale, "weight": 2.0})
+        np.testing.assert_allclose(ours.kernel_matrix(others), theirs.kernel_matrix(others), rtol=1e-9, atol=1e-12)
+        np.testing.assert_allclose(ours.kernel_vector(one, others), theirs.kernel_vector(one, others), atol=1e-12)
 
 
 def test_finishing_is_for_what_is_low_nearly_relaxed_and_new():

@@ -80,7 +80,7 @@ for _name, (_run, _extra) in _RUNS.items():
     RIVALS[_name] = Rival(_run, {}, _extra)
     RIVALS[f"{_name}_tuned"] = Rival(_run, {"scaled": TUNED[_name]}, _extra)
 
-GPMIN = {"scale": 0.25, "fmax": 0.2, "fmin": 0.03, "worth": 0.3, "maxstep": 0.08, "memory": 50}
+GPMIN = {"scale": 0.25, "fmax": 0.2, "fmin": 0.01, "worth": 0.3, "maxstep": 0.08, "memory": 50}
 """The better of 0.16, which is ASE's own scale in bonds of a metal, and 0.25, on six seeds from 900000 on."""
 MODELLED: dict[str, Rival] = {
     "ase_gpmin": Rival(ase_gpmin.run, {"scaled": GPMIN}),

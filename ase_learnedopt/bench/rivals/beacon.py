@@ -16,6 +16,7 @@ from ase.optimize import BFGS
 
 from ..counting import Evaluator, RunEnded
 from ..problems import Problem
+from .beacon_kernel import fast_kernel
 from .common import apart, fresh_start, numpy_seed
 from .their_units import Finishing, TheirUnits
 
@@ -104,7 +105,9 @@ def _modules(theirs: Atoms, starts: _Starts) -> dict[str, Any]:
     return {
         "model": Model(
             gp=GaussianProcess(
-                hp={"scale": 1000.0, "weight": 100.0}, prior=CalculatorPrior(RepulsivePotential()), use_forces=True
+                hp={"scale": 1000.0, "weight": 100.0},
+                prior=CalculatorPrior(RepulsivePotential()),
+                kernel=fast_kernel(),
             ),
             fp=FingerPrint(fp_args={"aweight": 1.0}),
             hp_optimizer=HpFitInterface(scale_prior=PriorDistributionLogNormal(), fit_scale_interval=5),
