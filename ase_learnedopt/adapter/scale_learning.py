@@ -18,7 +18,7 @@ SAME_LENGTH, SAME_ENERGY = 1.12, 2.5
 """Factors within which the scales are left as they are."""
 WELL, HARDLY = 0.17, 0.3
 """Share of the forces left unexplained: up to the first they are of metals or rare gases, of which the prior knows."""
-CONVINCING, OVERWHELMING = 2.5, 2.0
+CONVINCING, OVERWHELMING = 2.5, 4.0
 """Gain at which other scales are believed: in all where they explain the forces well, else for each component."""
 ORDERED, DILUTE = 0.1, 0.9
 """Disorder within which forces tell: near a minimum they are small for another reason, in a gas there are few."""
