@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import CalculationFailed
 from ase.optimize import BFGS
 from ase.optimize.gpmin.gpmin import GPMin
 
@@ -27,6 +28,8 @@ DEFAULTS = {
     "memory": 50,
 }
 RENEWALS, LAST_STEPS = 3, 60
+HOPELESS = 10
+"""Starts after which a calculator that has never worked is taken not to work."""
 
 
 def run(problem: Problem, atoms: Atoms, evaluator: Evaluator, seed: int, *, scaled: Mapping[str, Any] | None = None):
@@ -49,8 +52,13 @@ def run(problem: Problem, atoms: Atoms, evaluator: Evaluator, seed: int, *, scal
         while True:
             atoms = apart(problem, atoms)
             atoms.calc = CountingCalculator(evaluator)
-            with contextlib.suppress(EvaluationFailed):
+            try:
                 _Relaxation(atoms, evaluator, settings).relax()
+            except EvaluationFailed:
+                pass
+            except CalculationFailed:  # before there was any energy
+                if attempt >= HOPELESS:
+                    raise
             attempt += 1
             atoms = fresh_start(problem, seed, attempt)
 
@@ -80,6 +88,7 @@ class _Relaxation:
     def relax(self) -> None:
         """Relaxes as far as it is worth; a hit asks for an energy right to a millielectronvolt."""
         for fmax in (self._settings["fmax"], self._settings["fmin"]):
+            self._lowest = self._atoms.get_potential_energy(), self._atoms.positions.copy()
             if not any(self._relaxes(fmax) for _ in range(RENEWALS)):
                 BFGS(self._atoms, logfile=None, maxstep=self._settings["maxstep"]).run(fmax=fmax, steps=LAST_STEPS)
             if self._atoms.get_potential_energy() > self._evaluator.best_energy + self._settings["worth"]:
@@ -87,15 +96,16 @@ class _Relaxation:
 
     def _relaxes(self, fmax: float) -> bool:
         """Goes on with GPMin; returns whether it got there before it became too large or failed in a known way."""
-        try:
+        # No descent, a model not minimized, a geometry far off that the calculator fails for; a matrix not positive.
+        with contextlib.suppress(RuntimeError, np.linalg.LinAlgError):
             for converged in self._local.irun(fmax=fmax):
+                self._lowest = min(
+                    self._lowest, (self._atoms.get_potential_energy(), self._atoms.positions.copy()), key=lambda x: x[0]
+                )
                 if converged:
                     return True
                 if self._evaluator.n_evaluations >= self._full:
                     break
-        except EvaluationFailed:
-            raise
-        except (RuntimeError, np.linalg.LinAlgError):  # no descent, a model not minimized, a matrix not positive
-            pass
+        self._atoms.positions = self._lowest[1]
         self._renew()
         return False

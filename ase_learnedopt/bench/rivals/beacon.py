@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.calculators.calculator import CalculationFailed
 from ase.data import covalent_radii
 from ase.optimize import BFGS
 
-from ..counting import Evaluator, RunEnded
+from ..counting import EvaluationFailed, Evaluator, RunEnded
 from ..problems import Problem
 from .beacon_kernel import fast_kernel
 from .common import apart, fresh_start, numpy_seed
@@ -55,8 +56,10 @@ def run(problem: Problem, atoms: Atoms, evaluator: Evaluator, seed: int):
         try:
             _search(units, init_atoms=first, **_modules(first[0], starts)).run()
         except Exception as error:  # BEACON takes the end of a run for a failure, tries again and gives up
-            if units.ended and not isinstance(error, RunEnded):
+            if units.ended:
                 raise RunEnded from error
+            if isinstance(error, CalculationFailed) or type(error) is Exception:  # no geometry that it tried will do
+                raise EvaluationFailed(str(error)) from error
             raise
 
 
