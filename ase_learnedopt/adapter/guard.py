@@ -8,6 +8,7 @@ from ase import Atoms
 
 from ..neighbors import nearest_pairs
 from ..sanity import MIN_DISTANCE
+from .convert import fixed_atoms
 from .scales import contact_radii
 
 MOST_REFUSED = 200
@@ -30,14 +31,11 @@ class Guard:
 
     def __init__(self, atoms: Atoms, min_distance: float = MIN_DISTANCE):
         self.min_distance, self.n_refused = min_distance, 0
-        self._movable = np.ones(len(atoms), bool)
+        self._movable = np.ones(len(atoms), bool)  # distances between atoms that cannot move are the user's
+        self._movable[fixed_atoms(atoms)] = False
         self._seen_sane, self._last = False, np.inf
         self._start: tuple[np.ndarray, ...] = atoms.positions.copy(), atoms.cell.array.copy()
         self._shortening: dict[float, float] = {}
-
-    def hold(self, fixed: np.ndarray) -> None:
-        """Leaves out distances between atoms `[n_fixed]` that cannot move: they are the user's."""
-        self._movable[fixed] = False
 
     def contact(self, atoms: Atoms, length_scale: float) -> float:
         """Returns the shortest distance in contacts, infinity where none is below `min_distance` of the start's."""

@@ -4,6 +4,7 @@ Tables know covalent bonds. Noble gases, reduced units and anything else that is
 bonded like it has other lengths and energies, and a search in wrong scales takes up to a hundred times as long.
 """
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,15 +17,18 @@ MOST_LOOKS, MOST_KEPT = 8, 64
 """Disordered geometries that are looked at, and evaluations within which they must come."""
 SAME_LENGTH, SAME_ENERGY = 1.12, 2.5
 """Factors within which the scales are left as they are."""
-WELL, HARDLY = 0.17, 0.3
+WELL, FAIRLY, HARDLY = 0.1, 0.165, 0.3
 """Share of the forces left unexplained: up to the first they are of metals or rare gases, of which the prior knows."""
-CONVINCING, OVERWHELMING = 2.5, 4.0
+CONVINCING, STRONG, OVERWHELMING = 2.5, 1.5, 3.0
 """Gain at which other scales are believed: in all where they explain the forces well, else for each component."""
-ORDERED, DILUTE = 0.1, 0.9
+ORDERED, DILUTE = 0.15, 0.9
 """Disorder within which forces tell: near a minimum they are small for another reason, in a gas there are few."""
-WEAK = 0.3
-"""Share of the strongest forces so far (median over atoms) below which they may be weak for the same reason. Not once
-tables were wrong: atoms thrown closer than they can come tell little until they are apart."""
+
+SMALL_MOVE, MANY_MOVES = 0.3, 6
+"""Length scales that atoms move at most between two geometries that tell of a spring, and how many such moves tell."""
+SOFT, STIFF = 4.0, 100.0
+"""Stiffness along a move, energy scales per length scale squared: the stiffest of many moves is never as soft as the
+first in metals, rare gases and covalent clusters, and commonly about the second."""
 
 
 class ScaleLearner:
@@ -43,7 +47,6 @@ class ScaleLearner:
     def __init__(self, prior: Any, system: System, fixed: tuple[bool, bool]):
         self._prior, self._fixed = np.asarray(prior, float), fixed
         self.evaluations: list[tuple[np.ndarray, float, np.ndarray]] = []
-        self._strongest, self._changed = 0.0, False
         self.looks: int | None = None if all(fixed) or not _of_one_size(system) else 0
 
     def look(self, system: System, positions: np.ndarray, energy: float, gradient: np.ndarray) -> System | None:
@@ -61,27 +64,23 @@ class ScaleLearner:
         arrays: Any = (None if field is None else np.asarray(field) for field in system)
         system = System(*arrays)
         factors = None
-        sizes = np.linalg.norm(gradient[system.movable & (system.species >= 0)], axis=1)
-        force = float(np.median(sizes)) if len(sizes) else 0.0
-        self._strongest = max(force, self._strongest)
-        if (self._changed or force > WEAK * self._strongest) and ORDERED < disorder(system, positions) < DILUTE:
+        if ORDERED < disorder(system, positions) < DILUTE:
             self.looks += 1
             factors = self._weigh(system, positions, gradient)
         if self.looks is not None and (self.looks >= MOST_LOOKS or len(self.evaluations) >= MOST_KEPT):
             self.looks = None
-        if factors is None:
-            return None
-        self._changed = True
-        return scaled(system, *factors)
+        if factors is None and self.looks is not None:
+            factors = self._weigh_springs(system)
+        return None if factors is None else scaled(system, *factors)
 
     def datafy(self) -> dict:
         """Returns what a restart needs."""
         kept = [] if self.looks is None else self.evaluations
-        return {"looks": self.looks, "strongest": self._strongest, "changed": self._changed, "evaluations": kept}
+        return {"looks": self.looks, "evaluations": kept}
 
     def undatafy(self, data: dict) -> None:
         """Takes over what `datafy` returned."""
-        self.looks, self._strongest, self._changed = data["looks"], data["strongest"], data["changed"]
+        self.looks = data["looks"]
         self.evaluations = [(np.asarray(x), float(energy), np.asarray(g)) for x, energy, g in data["evaluations"]]
 
     def _weigh(self, system: System, positions: np.ndarray, gradient: np.ndarray) -> tuple[float, float] | None:
@@ -90,10 +89,26 @@ class ScaleLearner:
         found = weigh_scales(self._prior, system, positions, gradient, fix_length=length_known, fix_energy=energy_known)
         if found is None or found.misfit > HARDLY:
             return None
-        believed = found.gain > (CONVINCING if found.misfit <= WELL else OVERWHELMING * found.n_data)
+        each = STRONG if found.misfit <= FAIRLY else OVERWHELMING
+        believed = found.gain > (CONVINCING if found.misfit <= WELL else each * found.n_data)
         far = max(found.length, 1.0 / found.length), max(found.energy, 1.0 / found.energy)
         wrong = far[0] > SAME_LENGTH or far[1] > SAME_ENERGY
+        if found.misfit <= WELL and not wrong:
+            self.looks = None  # confirmed, and a later geometry might say something else
         return (found.length, found.energy) if believed and wrong else None
+
+    def _weigh_springs(self, system: System) -> tuple[float, float] | None:
+        """Returns the factor of an energy scale that is far too high: every geometry seems a minimum then."""
+        length, energy = float(system.length_scale), float(system.energy_scale)
+        springs = []
+        for (before, _, old), (here, _, new) in pairwise(self.evaluations):
+            move = here - before
+            longest = float(np.linalg.norm(move, axis=1).max())
+            if 1e-6 * length < longest < SMALL_MOVE * length:
+                springs.append(float(np.sum(move * (new - old)) / np.sum(move * move)) * length**2 / energy)
+        if self._fixed[1] or len(springs) < MANY_MOVES or not 0.0 < max(springs) < SOFT:
+            return None
+        return 1.0, max(springs) / STIFF
 
 
 def _of_one_size(system: System) -> bool:

@@ -13,7 +13,7 @@ from ..sanity import MIN_DISTANCE
 from ..types import HOP, MINIMUM, MODEL, RESTART, System
 from .checks import Limits, key_from_seed
 from .compiled import Policy
-from .convert import Rows, fixed_atoms, to_rows, to_system
+from .convert import Rows, to_rows, to_system
 from .guard import Guard
 from .method import LearnedMethod
 from .minima import Minima
@@ -24,6 +24,8 @@ DEEPEST = 20.0
 """Energy scales for each atom below the lowest minimum: more than any structure can gain, so no energy of one."""
 SUSPICIOUS = 1.0
 """Energy scales for each atom below the lowest minimum from which on an energy is asked for once more."""
+SAME_MINIMUM = 2e-3
+"""Energy scales within which two minima may be the same."""
 SAME = 0.02
 """Energy scales to which the energy of the best structure must hold when it is asked for afresh."""
 LONGEST_HOP = 500
@@ -74,11 +76,9 @@ class Stages:
         self._rows, self.scales, self._limits, self._fixed = rows, scales, limits, fixed
         self._search_policy, self._relax_policy = policies
         clusters = rows.atoms is not None and rows.has_atoms and not rows.atoms.pbc.any()
-        self.minima = Minima(2e-3 * scales[1], rows.index >= 0 if clusters else None)
+        self.minima = Minima(SAME_MINIMUM * scales[1], rows.index >= 0 if clusters else None)
         self.searches = self._search_policy is not None
         self._guard = None if rows.atoms is None or not self.searches else Guard(rows.atoms, min_distance)
-        if self._guard is not None and rows.atoms is not None:
-            self._guard.hold(fixed_atoms(rows.atoms))
         self._best_is_sane, self._in_a_hole, self._hopped = False, False, False
         self.stage = SEARCH if self.searches else RELAX
         self.search_end: str | None = None
@@ -105,16 +105,15 @@ class Stages:
         if self._guard is None or atoms is None:
             return True
         sane = self._guard.evaluated(atoms, length_scale)
-        fused = not sane and has_forces
-        self._in_a_hole = fused and not self._guard.comes_apart(
-            atoms, length_scale, atoms.get_forces(apply_constraint=False)
-        )
+        self._in_a_hole = False
+        if not sane and has_forces:
+            forces = atoms.get_forces(apply_constraint=False)
+            self._in_a_hole = not self._guard.comes_apart(atoms, length_scale, forces)
         return sane
 
     def refuses(self) -> bool:
         """Says whether the present geometry, just proposed, is not to be evaluated."""
-        proposed = self.stage == SEARCH or self._relax is not None
-        if self._guard is None or not proposed:
+        if self._guard is None or (self.stage != SEARCH and self._relax is None):
             return False
         assert self._rows.atoms is not None
         return not self._guard.allows(self._rows.atoms, self.scales[0])
@@ -199,6 +198,7 @@ class Stages:
             )
         self._search.update(x, gradient, energy)
         self.scales = float(self._search.system.length_scale), float(self._search.system.energy_scale)
+        self.minima.window = SAME_MINIMUM * self.scales[1]
         if np.isfinite(energy):
             self._before = x.copy(), energy, np.array(gradient)
         if self._search.event == MINIMUM:

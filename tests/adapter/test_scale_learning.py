@@ -169,7 +169,6 @@ def test_resumed_is_uninterrupted(run, tmp_path, monkeypatch, killed_at):
         assert getattr(second, name) == getattr(whole, name), name
 
 
-@pytest.mark.xfail(reason="Stages measures its window for equal minima in the scales that it began with")
 def test_resumed_counts_the_same_minima(run, tmp_path, monkeypatch):
     monkeypatch.setattr(restart_file, "SHARE_OF_TIME", 1e9)
     whole = run(cluster())
