@@ -24,26 +24,20 @@ DEEPEST = 20.0
 """Energy scales for each atom below the lowest minimum: more than any structure can gain, so no energy of one."""
 SUSPICIOUS = 1.0
 """Energy scales for each atom below the lowest minimum from which on an energy is asked for once more."""
+CONFIRMED = 2
+"""Such energies that held, from which on no more are asked for."""
 SAME_MINIMUM = 2e-3
 """Energy scales within which two minima may be the same."""
 SAME = 0.02
 """Energy scales to which the energy of the best structure must hold when it is asked for afresh."""
 LONGEST_HOP = 500
 """Evaluations without a minimum that count as a hop without a new best: a network may wander, or sit where it is."""
+# fmt: off
 SAVED = (
-    "last_minimum",
-    "stage",
-    "search_end",
-    "n_hops",
-    "hops_since_best",
-    "lowest_minimum",
-    "n_evaluations",
-    "best_energy",
-    "best_x",
-    "_best_is_sane",
-    "_checked",
-    "best_evaluation",
+    "last_minimum", "stage", "search_end", "n_hops", "hops_since_best", "lowest_minimum", "n_evaluations",
+    "best_energy", "best_x", "_best_is_sane", "_checked", "best_evaluation", "n_confirmed",
 )
+# fmt: on
 
 
 class Room(NamedTuple):
@@ -82,7 +76,9 @@ class Stages:
         self._best_is_sane, self._in_a_hole, self._hopped = False, False, False
         self.stage = SEARCH if self.searches else RELAX
         self.search_end: str | None = None
-        self.best_evaluation = self.n_hops = self.hops_since_best = self.n_evaluations = self.last_minimum = 0
+        self.n_confirmed = self.best_evaluation = self.n_hops = self.hops_since_best = self.n_evaluations = (
+            self.last_minimum
+        ) = 0
         self.lowest_minimum = self.best_energy = float("inf")
         self.best_x: np.ndarray | None = None
         self._checked, self._corrected = np.inf, False
@@ -128,7 +124,8 @@ class Stages:
     def seems_wrong(self, x: np.ndarray, energy: float) -> bool:
         """Says whether an energy is so low that a search asks the calculator for it once more, without its history."""
         unit, drop, slope = self._drop(x, energy)
-        return self.searches and SUSPICIOUS * unit < drop - slope <= DEEPEST * unit  # beyond that it has failed
+        doubtful = SUSPICIOUS * unit < drop - slope <= DEEPEST * unit  # beyond that it has failed
+        return self.searches and self.n_confirmed < CONFIRMED and doubtful
 
     def require_sane(self, x: np.ndarray, energy: float) -> None:
         """Raises ValueError for an energy that no structure has: a potential where atoms overlap, a failed cycle."""

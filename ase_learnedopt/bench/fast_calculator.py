@@ -58,6 +58,11 @@ class FastCalculator(Calculator):
         value = self.results.get(name)
         return value.copy() if name == "forces" and value is not None else value
 
+    def reset(self):
+        """Forgets the last geometry, so that it is computed anew."""
+        super().reset()
+        self._positions = None
+
     def calculation_required(self, atoms, properties):  # noqa: ARG002, ASE's own form
         """Returns whether positions or elements differ from those last computed."""
         return (

@@ -86,6 +86,15 @@ def test_calculator_follows_positions_and_elements():
     assert atoms.get_potential_energy() == pytest.approx(lowest, abs=1e-8)
 
 
+def test_calculator_that_was_reset_computes_anew():
+    problem = get_problem("lj13")
+    atoms = problem.start(1)
+    atoms.calc = problem.calculator()
+    energy = atoms.get_potential_energy()
+    atoms.calc.reset()
+    assert atoms.get_forces().shape == (13, 3) and atoms.get_potential_energy() == energy
+
+
 @pytest.mark.parametrize(
     ("name", "atoms", "message"),
     [
