@@ -7,6 +7,8 @@ from .records import Record
 
 ADOPT, RERUN = "adopt", "run"
 """The command of `bench` that settles a record."""
+ROUNDING = 2.5e-7
+"""Share of an energy that float32 rounds off, in which batches are judged: two units in its last place."""
 
 
 class Doubt(NamedTuple):
@@ -26,15 +28,16 @@ def doubt_of(record: Record, reference: float | None, tolerance: float | None) -
     """
     if reference is None or tolerance is None or record["error"] is not None:
         return None
+    rounding = ROUNDING * abs(reference)
     lower, best, judged_by = record.get("lower"), record["best_energy"], record.get("reference")
     known_then = judged_by is not None and abs(judged_by - reference) <= tolerance
-    reached = best is not None and best <= reference + tolerance
+    reached = best is not None and best <= reference + tolerance + rounding
     doubt = None
     if lower is not None and lower["energy"] < reference - tolerance:
         doubt = Doubt("ended at a structure that the reference has to be", ADOPT)
     elif lower is not None:
         doubt = Doubt("ended at an older reference", RERUN)
-    elif best is not None and best < reference - tolerance:
+    elif best is not None and best < reference - tolerance - rounding:
         doubt = Doubt("found an energy under the reference that nobody has checked", RERUN)
     elif record["hit"] and not known_then and (judged_by is not None or not reached):
         doubt = Doubt("hit an older reference", RERUN)

@@ -33,6 +33,7 @@ MISS = {"hit": False, "hit_at": None, "evaluations": 10_000}
         ({**MISS, "best_energy": ENERGY + 1.0}, None),
         ({**MISS, "best_energy": ENERGY, "reference": None}, RERUN),
         ({**MISS, "best_energy": None}, None),
+        ({"best_energy": ENERGY + TOLERANCE + 1e-7 * abs(ENERGY)}, None),  # a batch, in float32
         ({**MISS, "lower": LOWER, "best_energy": ENERGY - 1.0}, ADOPT),
         ({**MISS, "lower": {**LOWER, "energy": ENERGY}, "best_energy": ENERGY}, RERUN),
         ({**MISS, "best_energy": ENERGY - 1.0, "error": "Boom"}, None),
