@@ -109,10 +109,6 @@ def test_a_kept_checkpoint_is_the_released_file(name):
 # ---- what pages say
 
 
-RERUN = pytest.mark.xfail(
-    strict=True, reason="rows of b89c5965ba82, which is not shipped; the maintainer runs them again with learned_hop_v1"
-)
-WAIT = {"docs/unseen.md"}
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "weights").glob("*.*")]
 PAGES = sorted(page.relative_to(ROOT).as_posix() for page in PAGES if page.suffix in (".md", ".json"))
 FAMILIES = "|".join(sorted(list_aliases(), key=len, reverse=True))
@@ -128,7 +124,7 @@ def test_pages_are_searched():
     assert ["".join(groups) for groups in found] == ["learned_hop", "learn2hop_lj_v3"]
 
 
-@pytest.mark.parametrize("page", [pytest.param(page, marks=RERUN if page in WAIT else ()) for page in PAGES])
+@pytest.mark.parametrize("page", PAGES)
 def test_pages_name_released_weights_only(page):
     text = (ROOT / page).read_text()
     digests = {"".join(groups) for groups in DIGEST.findall(text)}
