@@ -18,13 +18,12 @@ PBC = [(False, False, False), (True, True, False), (True, True, True)]
 
 
 def by_hand(positions, radii, cell, pbc):
-    steps = [(-2, -1, 0, 1, 2) if periodic else (0,) for periodic in pbc]
+    steps = [range(-5, 6) if periodic else (0,) for periodic in pbc]
     found = np.inf
     for shift in itertools.product(*steps):
-        for i, j in itertools.product(range(len(radii)), repeat=2):
-            if i != j or any(shift):
-                away = positions[j] + np.array(shift) @ cell - positions[i]
-                found = min(found, np.linalg.norm(away) / (radii[i] + radii[j]))
+        away = positions[None] + np.array(shift) @ cell - positions[:, None]
+        ratio = np.linalg.norm(away, axis=2) / (radii[:, None] + radii[None])
+        found = min(found, ratio[np.eye(len(radii)) == 0].min(), ratio.min() if any(shift) else np.inf)
     return found
 
 
