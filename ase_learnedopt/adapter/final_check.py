@@ -52,7 +52,7 @@ class FinalCheck:
         return int(self._stages.searches and self.max_steps - self._run_start > 1)
 
     def _check_is_due(self) -> bool:
-        return bool(self._kept_for_check()) and self._stages.needs_check
+        return self._stages.searches and self.nsteps < self.max_steps and self._stages.needs_check
 
     def _check_best(self) -> Iterator[None]:
         """Asks the calculator afresh for the best energy, where it does not hold for that of the next minimum.

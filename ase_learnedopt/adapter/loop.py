@@ -141,6 +141,7 @@ class TwoStageRun(Optimizer, FinalCheck):
             self._awaiting, self._evaluated = x, False
         self._started, self._start_step, self._n_failures = time.monotonic(), self.nsteps, 0
         self.status, self._running, self._resumed, self._finished = None, True, False, False
+        self.calculator_error = None
 
     def step(self) -> None:
         """Absorbs the evaluation of the present geometry and moves to the next one."""

@@ -48,7 +48,7 @@ class LearnedMethod:
         self._begin(key, budget)
 
     def _begin(self, key: np.ndarray, budget: float) -> None:
-        self._beginning = key, budget
+        self._beginning: tuple | None = (key, budget)  # None once there was an evaluation
         with double_precision():
             inputs = key, self.system, np.asarray(budget, float)
             if self._policy.start is None:
@@ -95,19 +95,19 @@ class LearnedMethod:
         neighbors = self._neighbors(x) if self._sees_neighbors else None
         with double_precision():
             self._take(self._functions.advance(self._params, self._state[0], observation, neighbors))
+        self._beginning = None
 
     def _learn_scales(self, learner: ScaleLearner, positions: np.ndarray, energy: float, gradient: np.ndarray) -> None:
         """Takes the state to other scales where the forces say so; a search of one evaluation simply begins again."""
         system = learner.look(self.system, positions, energy, gradient)
         if system is None:
             return
-        before = learner.evaluations[:-1]
-        if self._policy.maxstep is not None:  # which is in length scales where it is compiled in
-            self._prepare(self._policy, system, self._n_dofs)
-        self.system = system
-        if not before:
+        self._prepare(self._policy, system, self._n_dofs)  # a given maxstep is compiled in, in length scales
+        if self._beginning is not None:
             self._begin(*self._beginning)
             return
+        self._functions.length(self._params, np.zeros(2, np.uint32), system, np.zeros(()))  # how states are laid out
+        before = learner.evaluations[:-1]
         assert self._policy.rescale is not None
         function = partial(self._rescaled, self._policy.rescale, system, before)
         with double_precision():
@@ -173,7 +173,7 @@ class LearnedMethod:
         """
         method = cls.__new__(cls)
         method._prepare(policy, system, n_dofs)
-        method._learner = learner
+        method._learner, method._beginning = learner, None
         if learner is not None and data["learner"] is not None:
             learner.undatafy(data["learner"])
         state = np.asarray(data["state"], float)
