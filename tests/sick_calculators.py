@@ -27,13 +27,13 @@ class Holed(Calculator):
 
 
 class Haunted(Holed):
-    """The same without the hole, but from one call on the energy is too low by so much until it is reset."""
+    """The same without the hole, but between two calls the energy is too low by so much, unless it is reset."""
 
     hole = 0.0
 
-    def __init__(self, from_call: int = 40, error: float = -5.0):
+    def __init__(self, from_call: int = 40, error: float = -5.0, until_call: int = 10**9):
         super().__init__()
-        self.from_call, self.error, self.n_calls, self.n_resets = from_call, error, 0, 0
+        self.from_call, self.until_call, self.error, self.n_calls, self.n_resets = from_call, until_call, error, 0, 0
 
     def reset(self):
         super().reset()
@@ -42,5 +42,5 @@ class Haunted(Holed):
     def calculate(self, atoms=None, properties=None, system_changes=all_changes):
         super().calculate(atoms, properties, system_changes)
         self.n_calls += 1
-        if self.n_calls >= self.from_call:
+        if self.from_call <= self.n_calls < self.until_call:
             self.results["energy"] += self.error

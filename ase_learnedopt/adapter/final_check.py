@@ -55,33 +55,41 @@ class FinalCheck:
         return self._stages.searches and self.nsteps < self.max_steps and self._stages.needs_check
 
     def _check_best(self) -> Iterator[None]:
-        """Asks the calculator afresh for the best energy, where it does not hold for that of the next minimum.
+        """Asks the calculator afresh for the best energy, and where it does not hold for what is the best then.
 
-        Yields after each evaluation.
+        Yields after each evaluation. The first is within the budget; the others are the price of a wrong energy.
         """
         if not self._check_is_due():
             return
+        stages = self._stages
         for _ in range(MOST_CHECKS):
-            assert self._stages.best_x is not None
-            self.optimizable.set_x(self._stages.best_x)
-            claimed, energy, gradient = self._stages.best_energy, *self._afresh()
+            self.optimizable.set_x(stages.best_x)
+            claimed, energy, gradient = stages.best_energy, *self._afresh()
             self._awaiting, self._energy, self._gradient = self.optimizable.get_x(), energy, gradient
-            self._evaluated, self._left_at = True, self._awaiting
-            holds = self._stages.check(energy)
+            self._evaluated = True
+            if not stages.check(energy):
+                self._complain(claimed, energy)
+            if self.calculator_error is not None and not stages.needs_check:
+                stages.best_evaluation = stages.n_evaluations
             if np.isfinite(energy):
                 self.log(gradient)
                 self.call_observers()
-            if holds:
-                self._restart_file.write(self._datafy(self.nsteps))
-                yield
-                return
-            self.calculator_error = (
-                f"the calculator gave {claimed:.6f} eV for the best structure, and {energy:.6f} eV when asked afresh: "
-                "that energy is not kept, the next lowest minimum that holds is in its place"
-            )
-            self.logfile.write(f"{type(self).__name__}:  {self.calculator_error}\n")
-            warnings.warn(self.calculator_error, RuntimeWarning, stacklevel=4)
             yield
+            if not stages.needs_check:
+                break
+        else:
+            self.optimizable.set_x(stages.best_x)
+        self._left_at = self.optimizable.get_x()
+        self._restart_file.write(self._datafy(self.nsteps))
+
+    def _complain(self, claimed: float, energy: float) -> None:
+        """Says that an energy did not hold, in the log, as a warning, and in `calculator_error`."""
+        self.calculator_error = (
+            f"the calculator gave {claimed:.6f} eV for the best structure, and {energy:.6f} eV when asked afresh: "
+            "that energy is not kept, the lowest that holds is in its place"
+        )
+        self.logfile.write(f"{type(self).__name__}:  {self.calculator_error}\n")
+        warnings.warn(self.calculator_error, RuntimeWarning, stacklevel=5)
 
     def _ask_again(self) -> np.ndarray:
         """Returns the gradient `[n_dofs]` at the present geometry from a calculator that has no history."""
@@ -97,12 +105,12 @@ class FinalCheck:
             self.logfile.write(f"{type(self).__name__}:  {wrong:.6f} eV is {right:.6f} eV when asked for afresh\n")
         return gradient
 
-    def _forget_history(self) -> None:
-        """Makes the calculator anew or resets it."""
+    def _forget_history(self, anew: bool = True) -> None:
+        """Makes the calculator anew where that is possible and wanted, else resets it."""
         atoms = self._rows.atoms
         if atoms is None:
             return
-        if self.fresh_calculator is not None:
+        if anew and self.fresh_calculator is not None:
             atoms.calc = self.fresh_calculator()
         elif hasattr(atoms.calc, "reset"):
             atoms.calc.reset()

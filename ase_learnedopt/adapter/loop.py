@@ -195,7 +195,7 @@ class TwoStageRun(Optimizer, FinalCheck):
         """Counts an evaluation that failed as one of infinite energy."""
         if not self._n_failures:
             self._before_failures = self._datafy(self.nsteps)
-        self._forget_history()  # a cycle that did not converge must not be where the next one begins
+        self._forget_history(anew=False)  # a cycle that did not converge must not be where the next one begins
         self._n_failures += 1
         if not self._evaluated:  # or else it has been counted
             self._energy, self._gradient, self._evaluated = np.inf, np.zeros_like(self._awaiting), True
@@ -268,7 +268,8 @@ class TwoStageRun(Optimizer, FinalCheck):
             return False
         elapsed = time.monotonic() - self._started
         per_step = elapsed / max(self.nsteps - self._start_step + 1, 1)
-        return bool(broadcast(elapsed + per_step > share * self._limits.walltime, 0, self.comm))
+        ahead = (1 + self._kept_for_check()) * per_step
+        return bool(broadcast(elapsed + ahead > share * self._limits.walltime, 0, self.comm))
 
     def _finish(self, converged: bool) -> None:
         """Says what ended the run."""

@@ -43,10 +43,11 @@ class Minima:
         self._energies = np.append(self._energies, energy)
         return record
 
-    def correct(self, wrong: float, right: float) -> None:
-        """Gives minima of a wrong energy in eV their right one; those that have none, infinity, are dropped."""
+    def correct(self, positions: np.ndarray, wrong: float, right: float) -> None:
+        """Gives a minimum of a wrong energy in eV its right one; one that has none, infinity, is dropped."""
         for k in np.flatnonzero(np.abs(self._energies - wrong) < self.window):
-            self._records[k].energy = right
+            if self._same(self._records[k].positions, positions):
+                self._records[k].energy = right
         self._records = [record for record in self._records if np.isfinite(record.energy)]
         self._energies = np.array([record.energy for record in self._records])
 

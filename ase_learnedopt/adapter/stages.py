@@ -81,7 +81,7 @@ class Stages:
         ) = 0
         self.lowest_minimum = self.best_energy = float("inf")
         self.best_x: np.ndarray | None = None
-        self._checked, self._corrected = np.inf, False
+        self._checked = np.inf
         self._before: tuple[np.ndarray, float, np.ndarray] | None = None  # the last good evaluation of the search
         self._search: LearnedMethod | None = None
         self._relax: LearnedMethod | None = None
@@ -154,29 +154,23 @@ class Stages:
 
     @property
     def needs_check(self) -> bool:
-        """Whether there is a best structure whose energy was not yet asked for afresh."""
-        return self.best_x is not None and self._checked != self.best_energy
+        """Whether there is a best energy that was not yet asked for afresh."""
+        return bool(np.isfinite(self.best_energy)) and self._checked != self.best_energy
 
     def check(self, energy: float) -> bool:
         """Takes the energy of the best structure from a calculator without history; returns whether it is the same.
 
         Where it is not, the best structure is the lowest of all minima, this one with its right energy among them.
         """
+        assert self.best_x is not None
         if abs(energy - self.best_energy) <= SAME * self.scales[1]:
             self._checked = self.best_energy
-            if self._corrected:
-                self.best_evaluation = self.n_evaluations
             return True
-        assert self.best_x is not None
-        self._corrected = True
-        known = [(energy, self.best_x)] if np.isfinite(energy) else []
-        self.minima.correct(self.best_energy, energy)
-        known += [(record.energy, record.positions.reshape(-1)[: self._rows.n_dofs]) for record in self.minima.sorted()]
-        if known:
-            self.best_energy, self.best_x = min(known, key=lambda pair: pair[0])
-        if self.best_energy == energy:
-            self._checked, self.best_evaluation = energy, self.n_evaluations
-        return not known or self.best_energy == energy
+        self.minima.correct(to_rows(self.best_x, self._rows.n_rows), self.best_energy, energy)
+        known = [(record.energy, record.positions.reshape(-1)[: self._rows.n_dofs]) for record in self.minima.sorted()]
+        self.best_energy, self.best_x = min([(energy, self.best_x), *known], key=lambda pair: pair[0])
+        self._checked = energy
+        return False
 
     def propose(self, x: np.ndarray, energy: float, gradient: np.ndarray, seed: int, room: Room) -> np.ndarray:
         """Absorbs an evaluation and returns the geometry `[n_dofs]` to evaluate next."""

@@ -30,9 +30,10 @@ def test_energy_that_holds_costs_one_evaluation():
     assert atoms.get_potential_energy() == opt.best_energy
 
 
-@pytest.mark.parametrize("error", [-5.0, -0.3])
-def test_wrong_energy_is_dropped(error):
-    atoms = start(Haunted(error=error))
+@pytest.mark.parametrize(("error", "until_call"), [(-5.0, 10**9), (-0.3, 10**9), (-5.0, 41)])
+def test_wrong_energy_is_dropped(error, until_call):
+    """Of all evaluations from the fortieth on, or of that one alone, whose right energy may be the lowest of all."""
+    atoms = start(Haunted(error=error, until_call=until_call))
     opt = LearnedHop(atoms, seed=0, logfile=None, **SETTINGS)
     with pytest.warns(RuntimeWarning, match="asked afresh"):
         opt.run(fmax=0.05, steps=100)
@@ -66,6 +67,40 @@ def test_new_calculator_in_place_of_a_reset():
     opt.fresh_calculator = fresh
     opt.run(fmax=0.05, steps=50)
     assert len(made) == 1 and calculator.n_resets == 0 and atoms.calc is made[0]
+
+
+@pytest.mark.parametrize("steps", range(4, 24))
+def test_checked_however_the_budget_ends(steps):
+    """Also where the last of it takes the atoms back to the best structure."""
+    calculator = Haunted(from_call=10**6)
+    opt = LearnedHop(start(calculator), seed=0, logfile=None, **SETTINGS)
+    opt.run(fmax=1e-9, steps=steps)
+    assert calculator.n_resets == 1 and opt.n_evaluations <= steps + 1
+
+
+def test_nothing_holds():
+    """A calculator that cannot give the best energy again, of a search that has met no minimum."""
+
+    class Broken(Haunted):
+        def calculate(self, *args, **kwargs):
+            super().calculate(*args, **kwargs)
+            if self.n_resets:
+                raise RuntimeError("no convergence")
+
+    atoms = start(Broken(from_call=10**6))
+    opt = LearnedHop(atoms, seed=0, logfile=None, **SETTINGS)
+    with pytest.warns(RuntimeWarning, match="asked afresh"):
+        assert not opt.run(fmax=0.05, steps=6)
+    assert opt.best_energy == np.inf and opt.calculator_error is not None
+
+
+def test_error_is_of_the_last_run():
+    opt = LearnedHop(start(Haunted()), seed=0, logfile=None, **SETTINGS)
+    with pytest.warns(RuntimeWarning, match="asked afresh"):
+        opt.run(fmax=0.05, steps=100)
+    opt.atoms.calc.from_call = 10**6
+    opt.run(fmax=0.05, steps=30)
+    assert opt.calculator_error is None
 
 
 def test_relaxation_is_not_checked():
