@@ -190,6 +190,25 @@ def test_maxstep_stays_in_angstrom(run):
     np.testing.assert_allclose(steps, 0.05, rtol=0.1)
 
 
+@pytest.mark.parametrize("killed_at", [None, 4])
+@pytest.mark.parametrize("maxstep", [None, 0.05])
+def test_scales_that_change_late(run, tmp_path, monkeypatch, maxstep, killed_at):
+    """At the seventh evaluation; where a maxstep is given another program goes on."""
+    monkeypatch.setattr(restart_file, "SHARE_OF_TIME", 1e9)
+    monkeypatch.setattr(ScaleLearner, "_weigh", lambda *_: None)
+    monkeypatch.setattr(
+        ScaleLearner, "_weigh_springs", lambda self, _: (1.8, 0.8) if len(self.evaluations) == 7 else None
+    )
+    atoms, settings = cluster(unit=UNITS["Ar"]), {"maxstep": maxstep, "restart": tmp_path / "r.json"}
+    opt = run(atoms, **settings)
+    before = opt.length_scale
+    if killed_at is not None:
+        path_of(opt, 20, stop_after=killed_at)
+        opt = run(cluster(unit=UNITS["Ar"]), **settings)
+    opt.run(fmax=1e-9, steps=20 - opt.nsteps)
+    assert opt.length_scale == pytest.approx(1.8 * before) and np.isfinite(opt.best_energy)
+
+
 def test_untrained_never_changes(run):
     opt = run(cluster(), weights=None)
     before = opt.length_scale, opt.energy_scale
