@@ -15,6 +15,18 @@ MIN_DISTANCE = 0.5
 """Contacts, the distance below which two atoms count as fused; a hydrogen molecule, the tightest bond, has 1.2."""
 
 
+def contacts(positions, radii, cell, pbc, cutoff: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the pairs of atoms within a cutoff, as first atoms, second atoms and distances in contacts, `[n_pairs]`.
+
+    Periodic images are included, and a pair may be listed twice; the arguments are those of `closest_contact`.
+    """
+    radii = np.asarray(radii, float)
+    first, second, distance = nearest_pairs(positions, cell, pbc, cutoff * 2.0 * float(radii.max(initial=0.0)))
+    ratio = distance / (radii[first] + radii[second])
+    inside = ratio <= cutoff
+    return first[inside], second[inside], ratio[inside]
+
+
 def closest_contact(positions, radii, cell, pbc, cutoff: float = MIN_DISTANCE) -> float:
     """Returns the shortest distance between two atoms, periodic images included, in contacts.
 
@@ -28,12 +40,7 @@ def closest_contact(positions, radii, cell, pbc, cutoff: float = MIN_DISTANCE) -
     Returns:
       Contacts, infinity where no two atoms are within the cutoff.
     """
-    radii = np.asarray(radii, float)
-    if len(radii) == 0:
-        return np.inf
-    first, second, distance = nearest_pairs(positions, cell, pbc, cutoff * 2.0 * float(radii.max()))
-    ratio = distance / (radii[first] + radii[second])
-    return float(ratio.min(initial=np.inf)) if np.any(ratio <= cutoff) else np.inf
+    return float(contacts(positions, radii, cell, pbc, cutoff)[2].min(initial=np.inf))
 
 
 def is_sane(positions, radii, cell, pbc, min_distance: float = MIN_DISTANCE) -> bool:

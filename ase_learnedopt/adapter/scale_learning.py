@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from ..optimizers.energy_model import PRIORS, morse_priors
 from ..optimizers.kinds import SIMILAR
+from ..optimizers.policy import PRIOR
 from ..optimizers.scale_evidence import disorder, scaled, weigh_scales
 from ..types import System
+from .compiled import Policy
 
 MOST_LOOKS, MOST_KEPT = 8, 64
 """Disordered geometries that are looked at, and evaluations within which they must come."""
@@ -109,6 +112,21 @@ class ScaleLearner:
         if self._fixed[1] or len(springs) < MANY_MOVES or not 0.0 < max(springs) < SOFT:
             return None
         return 1.0, max(springs) / STIFF
+
+
+def scale_learner(policy: Policy, system: System, fixed: tuple[bool, bool]) -> ScaleLearner | None:
+    """Returns what watches a search for scales that are wrong; None where they are given, or nothing could tell.
+
+    Args:
+      policy: of the search. One whose prior was not learned has no idea which forces are likely.
+      system: padded, in the scales of the tables.
+      fixed: whether the length scale and the energy scale were given.
+    """
+    if policy.rescale is None or all(fixed):
+        return None
+    name = PRIORS[1]
+    prior = policy.params[PRIOR][name]
+    return None if np.array_equal(prior, morse_priors()[name]) else ScaleLearner(prior, system, fixed)
 
 
 def _of_one_size(system: System) -> bool:

@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..optimizers.energy_model import PRIORS
-from ..optimizers.policy import PRIOR
 from ..sanity import MIN_DISTANCE
 from ..types import HOP, MINIMUM, MODEL, RESTART, System
 from .checks import Limits, key_from_seed
@@ -17,7 +15,7 @@ from .convert import Rows, to_rows, to_system
 from .guard import Guard
 from .method import LearnedMethod
 from .minima import Minima
-from .scale_learning import ScaleLearner
+from .scale_learning import scale_learner
 
 SEARCH, RELAX = "search", "relax"
 DEEPEST = 20.0
@@ -32,12 +30,21 @@ SAME = 0.02
 """Energy scales to which the energy of the best structure must hold when it is asked for afresh."""
 LONGEST_HOP = 500
 """Evaluations without a minimum that count as a hop without a new best: a network may wander, or sit where it is."""
-# fmt: off
 SAVED = (
-    "last_minimum", "stage", "search_end", "n_hops", "hops_since_best", "lowest_minimum", "n_evaluations",
-    "best_energy", "best_x", "_best_is_sane", "_checked", "best_evaluation", "n_confirmed",
+    "last_minimum",
+    "stage",
+    "search_end",
+    "n_hops",
+    "hops_since_best",
+    "lowest_minimum",
+    "n_evaluations",
+    "best_energy",
+    "best_x",
+    "_best_is_sane",
+    "_checked",
+    "best_evaluation",
+    "n_confirmed",
 )
-# fmt: on
 
 
 class Room(NamedTuple):
@@ -97,22 +104,20 @@ class Stages:
 
     def _is_sane(self, has_forces: bool) -> bool:
         """Returns whether no atoms are fused in the geometry just evaluated, and notes if they are for good."""
-        atoms, length_scale = self._rows.atoms, self.scales[0]
-        if self._guard is None or atoms is None:
+        if self._guard is None:
             return True
-        sane = self._guard.evaluated(atoms, length_scale)
+        sane = self._guard.evaluated(self.scales[0])
         self._in_a_hole = False
         if not sane and has_forces:
-            forces = atoms.get_forces(apply_constraint=False)
-            self._in_a_hole = not self._guard.comes_apart(atoms, length_scale, forces)
+            forces = self._rows.atoms.get_forces(apply_constraint=False)  # type: ignore[union-attr]
+            self._in_a_hole = not self._guard.comes_apart(self.scales[0], forces)
         return sane
 
     def refuses(self) -> bool:
         """Says whether the present geometry, just proposed, is not to be evaluated."""
         if self._guard is None or (self.stage != SEARCH and self._relax is None):
             return False
-        assert self._rows.atoms is not None
-        return not self._guard.allows(self._rows.atoms, self.scales[0])
+        return not self._guard.allows(self.scales[0])
 
     def propose_instead(self, x: np.ndarray) -> np.ndarray:
         """Returns another geometry `[n_dofs]` in place of one that was refused, for no evaluation."""
@@ -184,9 +189,9 @@ class Stages:
         if self._search is None:
             assert self._search_policy is not None
             key, budget = key_from_seed(seed), room.search + 1
-            self._search = LearnedMethod(
-                self._search_policy, system := self._system(x), self._rows.n_dofs, key, budget, self._learner(system)
-            )
+            policy, system = self._search_policy, self._system(x)
+            learner = scale_learner(policy, system, self._fixed)
+            self._search = LearnedMethod(policy, system, self._rows.n_dofs, key, budget, learner)
         self._search.update(x, gradient, energy)
         self.scales = float(self._search.system.length_scale), float(self._search.system.energy_scale)
         self.minima.window = SAME_MINIMUM * self.scales[1]
@@ -203,13 +208,6 @@ class Stages:
         if self.search_end is not None:
             return self._turn_to_relaxation(x, energy, gradient)
         return self._next_of_search(x)
-
-    def _learner(self, system: System) -> ScaleLearner | None:
-        policy = self._search_policy
-        assert policy is not None
-        if policy.rescale is None:
-            return None
-        return ScaleLearner(policy.params[PRIOR][PRIORS[1]], system, self._fixed)
 
     def _next_of_search(self, x) -> np.ndarray:
         assert self._search is not None
@@ -285,7 +283,7 @@ class Stages:
         if data["search_state"] is not None:
             if self._search_policy is None:
                 raise ValueError("it is of a search, but this is a relaxation")
-            learner = self._learner(system)
+            learner = scale_learner(self._search_policy, system, self._fixed)
             self._search = LearnedMethod.undatafy(data["search_state"], self._search_policy, system, n, learner)
         if data["relax_state"] is not None:
             self._relax = LearnedMethod.undatafy(data["relax_state"], self._relax_policy, system, n)

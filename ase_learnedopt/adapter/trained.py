@@ -53,9 +53,8 @@ class TrainedOptimizer(LearnedOptimizer):
         own = type(self)
         build = own._build or LEARNED[self.architecture].build
         renew = None if own._renew is None else partial(own._renew, config)
-        rescale = None if self.weights == "none" else own._rescale  # which only a learned prior can tell to
         return Policy(
-            build, self._params, config, own._start, own._sees_neighbors, renew, own._imagine, rescale,
+            build, self._params, config, own._start, own._sees_neighbors, renew, own._imagine, own._rescale,
             self._given_maxstep,
         )  # fmt: skip
 

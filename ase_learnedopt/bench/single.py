@@ -15,13 +15,11 @@ from ..adapter.compiled import Policy
 from ..adapter.convert import describe, resolve_scales, to_system
 from ..adapter.guard import Guard
 from ..adapter.method import LearnedMethod
-from ..adapter.scale_learning import ScaleLearner
-from ..optimizers.energy_model import PRIORS
+from ..adapter.scale_learning import scale_learner
 from ..optimizers.hop_relaxation import with_model
 from ..optimizers.host_start import start_learned_hop
 from ..optimizers.imagine import imagine
 from ..optimizers.learned_hop import learned_hop, unmodelled_hop
-from ..optimizers.policy import PRIOR
 from ..optimizers.rescaling import rescaled_state
 from .counting import EvaluationFailed, Evaluator
 from .problems import Problem
@@ -44,9 +42,8 @@ def drive(
     begin = time.perf_counter()
     budget = float(evaluator.budget)
     policy = _policy(build, params, config)
-    learner = None
-    if policy.rescale is not None and problem.system is None:
-        learner = ScaleLearner(policy.params[PRIOR][PRIORS[1]], system, (False, False))
+    given = problem.system is not None
+    learner = scale_learner(policy, system, (given, given))
     method = LearnedMethod(policy, system, len(x), np.asarray(seed_keys(seed)[1]), budget, learner)
     evaluator.compile_seconds = time.perf_counter() - begin
     moved, first = atoms.copy(), True
@@ -58,7 +55,7 @@ def drive(
             energy, forces = np.inf, np.zeros_like(atoms.positions)
         begin = time.perf_counter()
         length_scale = float(method.system.length_scale)
-        if not guard.evaluated(moved, length_scale) and not guard.comes_apart(moved, length_scale, forces):
+        if not guard.evaluated(length_scale) and not guard.comes_apart(length_scale, forces):
             energy = np.inf  # as in the ASE class
         method.update(x, -np.asarray(forces, float).reshape(-1), energy)
         if first:
@@ -74,7 +71,7 @@ def _proposal(method: LearnedMethod, guard: Guard, atoms: Atoms, x: np.ndarray) 
             method.hop()
         x = x + method.compute_step(x)
         atoms.positions = x.reshape(-1, 3)
-        if guard.allows(atoms, float(method.system.length_scale)):
+        if guard.allows(float(method.system.length_scale)):
             return x
         method.update(x, np.zeros_like(x), np.inf)
 

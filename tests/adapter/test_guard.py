@@ -105,31 +105,31 @@ def test_search_that_can_only_fuse_says_what_to_do(monkeypatch):
     monkeypatch.setattr(module, "MOST_REFUSED", 5)
     atoms = start(0)
     guard = Guard(atoms)
-    assert guard.allows(atoms, CONTACT) and guard.evaluated(atoms, CONTACT)
+    assert guard.allows(CONTACT) and guard.evaluated(CONTACT)
     atoms.positions[1] = atoms.positions[0] + [0.3 * CONTACT, 0.0, 0.0]
-    assert not any(guard.allows(atoms, CONTACT) for _ in range(5))
+    assert not any(guard.allows(CONTACT) for _ in range(5))
     with pytest.raises(ValueError, match=r"last 5 geometries .* 0.5 contacts.* min_distance"):
-        guard.allows(atoms, CONTACT)
+        guard.allows(CONTACT)
 
 
 def test_fixed_atoms_may_be_as_near_as_they_are():
     atoms = start(0)
     atoms.positions[1] = atoms.positions[0] + [0.3 * CONTACT, 0.0, 0.0]
-    assert not Guard(atoms).is_sane(atoms, CONTACT)
+    assert not Guard(atoms).is_sane(CONTACT)
     atoms.set_constraint(FixAtoms([0, 1]))
-    assert Guard(atoms).is_sane(atoms, CONTACT)
+    assert Guard(atoms).is_sane(CONTACT)
     assert search(atoms, steps=40).n_hops > 0
 
 
 def test_images_count():
     atoms = Atoms("Cu2", [[0, 0, 0], [0, 0, 2.5]], cell=[9, 9, 5.0], pbc=True)
     guard = Guard(atoms)
-    assert guard.is_sane(atoms, CONTACT)
+    assert guard.is_sane(CONTACT)
     atoms.cell[2, 2] = 3.2  # 0.7 A from an image
-    assert not guard.is_sane(atoms, CONTACT)
+    assert not guard.is_sane(CONTACT)
 
 
 def test_contacts_of_a_start_denser_than_the_tables_say():
     """Reduced units under names of large atoms: a structure must not count as fused as a whole."""
     atoms = Atoms("Cs8", np.array(np.meshgrid(*[[0.0, 1.12]] * 3)).reshape(3, -1).T)
-    assert Guard(atoms).is_sane(atoms, 2.0 * contact_radii(atoms.numbers, None).mean())
+    assert Guard(atoms).is_sane(2.0 * contact_radii(atoms.numbers, None).mean())
