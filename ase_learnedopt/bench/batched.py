@@ -15,8 +15,9 @@ import numpy as np
 from ..rollout import counted_rollout, start
 from ..sanity import MIN_DISTANCE
 from ..types import Optimizer
+from .counting import FINE, HIT, LOWER, WRONG
 from .problems import Problem
-from .referee import FINE, HIT, LOWER, WRONG, Referee
+from .referee import Referee
 from .starts import seed_keys
 
 N_WINDOWS, WINDOW = 32, 8

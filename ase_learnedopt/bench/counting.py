@@ -13,6 +13,10 @@ if TYPE_CHECKING:  # the referee knows the rivals, which count here
     from .referee import Referee
 
 
+FINE, HIT, LOWER, WRONG = "fine", "hit", "lower", "wrong"
+"""Verdicts on an energy: of no consequence; ends a run; ends a run; not the energy of a structure."""
+
+
 class RunEnded(Exception):  # noqa: N818  the end of a run is no error
     """Ends a run from inside the evaluation: budget spent, target reached, or time over."""
 
@@ -130,21 +134,21 @@ class Evaluator:
         """Keeps an energy that is the best and counts; returns whether it ends the run."""
         if not np.isfinite(energy) or energy >= self.best_energy:
             return False
-        verdict = "fine"
+        verdict = FINE
         if self._referee is not None:
             if not self._referee.is_sane(positions):
                 self.fused += 1
                 return False
             verdict = self._referee.judge(positions, energy)
         elif self.target is not None and energy <= self.target:
-            verdict = "hit"
-        if verdict == "wrong":
+            verdict = HIT
+        if verdict == WRONG:
             return False
         self.best_energy, self.best_positions = energy, positions.copy()
         self.trace.append((self.n_evaluations, energy))
-        if verdict == "hit":
+        if verdict == HIT:
             self.hit_at = self.n_evaluations
-        return verdict != "fine"
+        return verdict != FINE
 
     def _is_late(self) -> bool:
         """Whether the time is over; what the referee takes of it does not count."""

@@ -14,9 +14,9 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 from ase.optimize import BFGS
-from scipy.spatial.distance import pdist
 
-from ..sanity import MIN_DISTANCE, is_sane
+from ..sanity import is_sane
+from .counting import FINE, HIT, LOWER, WRONG
 from .problems import Problem
 from .rivals.common import radii, scales
 
@@ -26,9 +26,6 @@ STEPS = 500
 """Of a relaxation; structures within reach of their minimum take less than a hundred."""
 MAX_CHECKS = 20
 """Geometries of a run that are evaluated anew; a calculator that was wrong so often is not asked again."""
-
-FINE, HIT, LOWER, WRONG = "fine", "hit", "lower", "wrong"
-"""Verdicts: of no consequence; ends a run; ends a run; not the energy of a structure."""
 
 
 class Relaxed(NamedTuple):
@@ -61,15 +58,11 @@ class Referee:
         self._atoms, self._radii = atoms.copy(), radii(problem, atoms)
         length, energy = scales(problem, atoms)
         self.fmax = FMAX * energy / length
-        first, second = np.triu_indices(len(atoms), 1)
-        self._touch = MIN_DISTANCE * (self._radii[first] + self._radii[second])
         self._n_checks, self._lowest_checked = 0, np.inf
 
     def is_sane(self, positions: np.ndarray) -> bool:
         """Says whether no two atoms of a geometry `[n_atoms, 3]` are fused, see `sanity`."""
-        if self._atoms.pbc.any():
-            return is_sane(positions, self._radii, self._atoms.cell.array, self._atoms.pbc)
-        return bool(np.all(pdist(positions) >= self._touch))  # the same in a tenth of the time; false of NaN
+        return is_sane(positions, self._radii, self._atoms.cell.array, self._atoms.pbc)
 
     def judge(self, positions: np.ndarray, energy: float) -> str:
         """Returns the verdict on an energy (eV) given for a sane geometry `[n_atoms, 3]` (Angstrom)."""

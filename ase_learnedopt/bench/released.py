@@ -3,14 +3,14 @@
 import warnings
 from collections.abc import Sequence
 
-from ..released_weights import claims_release, is_released, released_label
+from ..released_weights import N_DIGITS, claims_release, is_released, released_label
 from ..weights_io import read_card
 from .records import Record
 
 
 def label_of(weights: str) -> str:
     """Returns the label of weights for records: the versioned name of a shipped file, else name and digest."""
-    return "none" if weights == "none" else released_label(f"{weights}@{read_card(weights)['sha256'][:12]}")
+    return "none" if weights == "none" else released_label(f"{weights}@{read_card(weights)['sha256'][:N_DIGITS]}")
 
 
 def released_records(records: Sequence[Record], *, only: bool = False) -> list[Record]:

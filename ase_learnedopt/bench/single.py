@@ -12,7 +12,6 @@ import numpy as np
 from ase import Atoms
 
 from ..adapter.compiled import Policy
-from ..adapter.convert import describe, resolve_scales, to_system
 from ..adapter.guard import Guard
 from ..adapter.method import LearnedMethod
 from ..adapter.scale_learning import scale_learner
@@ -23,6 +22,7 @@ from ..optimizers.learned_hop import learned_hop, unmodelled_hop
 from ..optimizers.rescaling import rescaled_state
 from .counting import EvaluationFailed, Evaluator
 from .problems import Problem
+from .rivals.common import padded_system
 from .starts import seed_keys
 
 
@@ -38,7 +38,7 @@ def drive(
       seed: of the random stream.
       build, params, config: see `adapter.compiled.Policy`.
     """
-    x, system = atoms.positions.reshape(-1).copy(), _system(problem, atoms, seed)
+    x, system = atoms.positions.reshape(-1).copy(), padded_system(problem, atoms)
     begin = time.perf_counter()
     budget = float(evaluator.budget)
     policy = _policy(build, params, config)
@@ -84,16 +84,3 @@ def _policy(build: Callable, params: Any, config: Hashable) -> Policy:
     return Policy(
         unmodelled_hop, params, config, start_learned_hop, renew=renew, imagine=imagine, rescale=rescaled_state
     )
-
-
-def _system(problem: Problem, atoms: Atoms, seed: int):
-    """Returns the padded system in float64, with the scales that a batch would have."""
-    rows = describe(atoms, atoms.__ase_optimizable__())
-    ours = None if problem.system is None else problem.system(seed)
-    given = (None, None) if ours is None else (float(ours.length_scale), float(ours.energy_scale))
-    system = to_system(rows, atoms.positions.reshape(-1), *resolve_scales(rows, *given))
-    if ours is None:
-        return system
-    radii = system.radii.copy()
-    radii[: len(atoms)] = np.asarray(ours.radii, float)
-    return system._replace(radii=radii)

@@ -20,7 +20,7 @@ from ase.constraints import constraint
 
 from ..counting import Evaluator, RunEnded
 from ..problems import Problem
-from .common import numpy_seed
+from .common import numpy_seed, require_cluster
 from .their_units import Finishing, TheirUnits
 
 ENDLESS = 10**9
@@ -44,8 +44,7 @@ def run(problem: Problem, atoms: Atoms, evaluator: Evaluator, seed: int, *, mode
     Raises:
       ValueError: agox or, for the local model, dscribe is missing, or the problem is periodic.
     """
-    if atoms.pbc.any():
-        raise ValueError(f"agox_gofee is for clusters here, {problem.name} is periodic: choose another method")
+    require_cluster("agox_gofee", problem, atoms)
     # agox 3.11 imports from ase.constraints what ASE 3.29 has only in its submodule.
     for name in ("IndexedConstraint", "slice2enlist"):
         if not hasattr(ase.constraints, name):

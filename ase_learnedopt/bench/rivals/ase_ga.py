@@ -16,7 +16,7 @@ from ase.optimize import BFGS, FIRE, LBFGS, BFGSLineSearch
 
 from ..counting import CountingCalculator, Evaluator
 from ..problems import Problem
-from .common import container_radius, fresh_start, radii, scales
+from .common import container_radius, fresh_start, radii, require_cluster, scales
 
 OPTIMIZERS = {"BFGS": BFGS, "FIRE": FIRE, "LBFGS": LBFGS, "BFGSLineSearch": BFGSLineSearch}
 TUTORIAL = {
@@ -47,8 +47,7 @@ def run(problem: Problem, atoms: Atoms, evaluator: Evaluator, seed: int, *, scal
     Raises:
       ValueError: ase-ga is missing, or the problem is periodic.
     """
-    if atoms.pbc.any():
-        raise ValueError(f"ase_ga is for clusters here, {problem.name} is periodic: choose another method")
+    require_cluster("ase_ga", problem, atoms)
     try:
         import ase_ga as _  # noqa: F401
     except ImportError as error:

@@ -18,7 +18,7 @@ from ase.optimize import BFGS
 from ..counting import EvaluationFailed, Evaluator, RunEnded
 from ..problems import Problem
 from .beacon_kernel import fast_kernel
-from .common import apart, fresh_start, numpy_seed
+from .common import apart, fresh_start, numpy_seed, require_cluster
 from .their_units import Finishing, TheirUnits
 
 ENDLESS = 10**9
@@ -42,8 +42,7 @@ def run(problem: Problem, atoms: Atoms, evaluator: Evaluator, seed: int):
     Raises:
       ValueError: ase-gpatom is missing, or the problem is periodic.
     """
-    if atoms.pbc.any():
-        raise ValueError(f"beacon is for clusters here, {problem.name} is periodic: choose another method")
+    require_cluster("beacon", problem, atoms)
     try:
         import gpatom as _  # noqa: F401
     except ImportError as error:

@@ -2,19 +2,21 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
+import jax
 import numpy as np
 from ase import Atoms
 
-from ...adapter.convert import describe, resolve_scales
+from ...adapter.convert import describe, resolve_scales, to_system
 from ...adapter.scales import contact_radii
-from ...geometry import APART
+from ...geometry import APART, pushed_apart
+from ...precision import double_precision
+from ...types import System
 from ..problems import Problem
 
 NEXT_START = 1_000_003
 """Added to the seed for each fresh start of a run, so that neighbouring seeds do not share theirs."""
-PASSES = 12
-"""Of pushing atoms apart, as many as `geometry.pushed_apart` makes."""
 
 
 def scales(problem: Problem, atoms: Atoms) -> tuple[float, float]:
@@ -30,6 +32,15 @@ def radii(problem: Problem, atoms: Atoms) -> np.ndarray:
     if problem.system is not None:
         return np.asarray(problem.system(0).radii, float)
     return contact_radii(atoms.numbers, None)
+
+
+def padded_system(problem: Problem, atoms: Atoms) -> System:
+    """Returns the atoms as a padded system of float64 NumPy arrays, with scales and radii of the problem."""
+    rows = describe(atoms, atoms.__ase_optimizable__())
+    system = to_system(rows, atoms.positions.reshape(-1), *scales(problem, atoms))
+    size: Any = system.radii.copy()
+    size[: len(atoms)] = radii(problem, atoms)
+    return system._replace(radii=size)
 
 
 def container_radius(problem: Problem, atoms: Atoms) -> float:
@@ -56,21 +67,23 @@ def fresh_start(problem: Problem, seed: int, attempt: int) -> Atoms:
 
 
 def apart(problem: Problem, atoms: Atoms, contacts: float = APART) -> Atoms:
-    """Returns a copy with the pairs nearer than so many contacts pushed apart, for no evaluation.
+    """Returns a copy with the pairs nearer than so many contacts pushed apart, for no evaluation, as our searches do.
 
-    What `geometry.pushed_apart` does for our own searches, in NumPy: in overlaps forces say nothing, and one energy of
-    a million eV spoils a Gaussian process.
+    In overlaps forces say nothing, and one energy of a million eV spoils a Gaussian process.
     """
-    atoms = atoms.copy()
-    size = radii(problem, atoms)
-    wanted = contacts * (size[:, None] + size[None, :])
-    np.fill_diagonal(wanted, 0.0)
-    for _ in range(PASSES):
-        away = atoms.get_all_distances(mic=bool(atoms.pbc.any()), vector=True)
-        distance = np.sqrt(np.sum(away**2, axis=2) + 1e-12)
-        push = 0.5 * np.maximum(wanted / distance - 1.0, 0.0)
-        atoms.positions -= np.sum(push[:, :, None] * away, axis=1)
+    atoms, system = atoms.copy(), padded_system(problem, atoms)
+    with double_precision():
+        atoms.positions = np.asarray(_pushed_apart(system.positions, system, contacts))[: len(atoms)]
     return atoms
+
+
+_pushed_apart = jax.jit(pushed_apart)
+
+
+def require_cluster(method: str, problem: Problem, atoms: Atoms) -> None:
+    """Raises ValueError where a method that is for clusters is to search something periodic."""
+    if atoms.pbc.any():
+        raise ValueError(f"{method} is for clusters here, {problem.name} is periodic: choose another method")
 
 
 @contextmanager
