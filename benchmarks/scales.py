@@ -7,8 +7,10 @@
 The first command runs `ase_learnedopt.LearnedHop` with the right scales times factors in place of those of its tables,
 on rare gases with what the tables say of them, and on Lennard-Jones clusters in reduced units that are named after an
 element. Cells are mean evaluations until one is within 1e-3 epsilon of the lowest energy known, and their ratio to the
-same starts with the right scales given. `calibrate` shows what the evidence says of random starts whose scales are
-known, from which `LENGTH_BIAS` and `ENERGY_BIAS` come; `kept` how often scales are changed where the tables are right.
+same starts with the right scales given. `dense` does it for rare gases thrown at the distances of the tables, far too
+close. `calibrate` shows what the evidence says of random starts whose scales are known, from which `LENGTH_BIAS` and
+`ENERGY_BIAS` come; `springs` how stiff the stiffest of the first small moves is; `kept` how often scales are changed
+where the tables are right.
 """
 
 import argparse
@@ -27,11 +29,14 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import CalculationFailed
 from ase.calculators.lj import LennardJones
+from ase.data import atomic_numbers, covalent_radii
 
 from ase_learnedopt import LearnedHop
 from ase_learnedopt.adapter import optimizer
 from ase_learnedopt.adapter.convert import describe, to_rows, to_system
+from ase_learnedopt.adapter.scale_learning import MANY_MOVES, springs_seen
 from ase_learnedopt.bench.problems import get_problem
+from ase_learnedopt.bench.rivals.common import scales
 from ase_learnedopt.optimizers.learned import load_policy
 from ase_learnedopt.optimizers.scale_evidence import ENERGY_BIAS, LENGTH_BIAS, weigh_scales
 
@@ -47,8 +52,10 @@ WITHIN, RESERVE = 500, 26
 SYSTEMS = {
     "wrong": "lj13,lj38",
     "rare": "lj13,lj38,lj55",
+    "dense": "lj13,lj38",
     "reduced": "lj13",
     "calibrate": "lj13,lj19,lj31,lj38,lj55,gupta-Ag13,gupta-Pt19,gupta-Ag32Cu6,emt-Pt13,emt-Au20,emt-Cu38",
+    "springs": "lj13,lj38,gupta-Ag13,gupta-Ag32Cu6,emt-Pt13,emt-Cu38,xtb-Si7",
     "kept": "emt-Au13,emt-Pt13,emt-Cu38,xtb-Na6Cl6,xtb-(H2O)4,xtb-Au13,xtb-Si7,chgnet-Mg6O6",
 }
 Runs = Iterator[tuple[int | None, float, float]]
@@ -102,18 +109,26 @@ def rare(systems: list[str], seeds: range) -> Iterator[str]:
     yield from _named(RARE_GASES, systems, seeds)
 
 
+def dense(systems: list[str], seeds: range) -> Iterator[str]:
+    """Yields the table of rare gases whose atoms are thrown at the distances of the tables."""
+    yield from _named(RARE_GASES, systems, seeds, thrown_by_tables=True)
+
+
 def reduced(systems: list[str], seeds: range) -> Iterator[str]:
     """Yields the table of clusters in reduced units."""
     yield from _named(REDUCED, systems, seeds)
 
 
-def _named(units: dict[str, tuple[float, float]], systems: list[str], seeds: range) -> Iterator[str]:
+def _named(
+    units: dict[str, tuple[float, float]], systems: list[str], seeds: range, *, thrown_by_tables: bool = False
+) -> Iterator[str]:
     yield "| cluster | right scales given | scales of tables | ratio | length found | energy found |"
     yield "|---|---:|---:|---:|---:|---:|"
     for symbol, unit in units.items():
         for name in systems:
-            right = list(search(name, seeds, symbol, unit, given=True))
-            found = list(search(name, seeds, symbol, unit))
+            closer = 2.0 * covalent_radii[atomic_numbers[symbol]] / (BOND * unit[0]) if thrown_by_tables else 1.0
+            right = list(search(name, seeds, symbol, unit, closer=closer, given=True))
+            found = list(search(name, seeds, symbol, unit, closer=closer))
             lengths, energies = (np.array([run[k] for run in found]) for k in (1, 2))
             spans = [f"{x.min():.2f} to {x.max():.2f}" for x in (lengths, energies)]
             cells = (f"{symbol}{name[2:]}", _spent(right), _spent(found), f"{_ratio(found, right):.2f}", *spans)
@@ -128,6 +143,7 @@ def search(
     *,
     length: float | None = None,
     energy: float = 1.0,
+    closer: float = 1.0,
     given: bool = False,
 ) -> Runs:
     """Yields how each seed of a Lennard-Jones cluster fared.
@@ -138,6 +154,7 @@ def search(
       symbol: what the atoms are called, with ASE's calculator; None: as in the benchmark, with its calculator.
       unit: sigma in Angstrom and epsilon in eV.
       length, energy: what the right scales are multiplied by to be those of the tables; None: the tables as they are.
+      closer: what the positions of the start are multiplied by.
       given: whether the right ones are given.
     """
     problem, (sigma, epsilon) = get_problem(name), unit
@@ -152,7 +169,7 @@ def search(
         atoms = problem.start(seed)
         calculator = problem.calculator()
         if symbol is not None:
-            atoms = Atoms([symbol] * len(atoms), atoms.positions * sigma)
+            atoms = Atoms([symbol] * len(atoms), atoms.positions * sigma * closer)
             calculator = LennardJones(sigma=sigma, epsilon=epsilon, rc=1e3 * sigma)
         atoms.calc = calculator
         with tables:
@@ -246,7 +263,44 @@ def _changes(name: str, seeds: Iterable[int]) -> Iterator[tuple[float, float]]:
         yield run.length_scale / before[0], run.energy_scale / before[1]
 
 
-PARTS = {"wrong": wrong, "rare": rare, "reduced": reduced, "calibrate": calibrate, "kept": kept}
+def springs(systems: list[str], seeds: range) -> Iterator[str]:
+    """Yields how stiff the stiffest of the small moves of a search is that knows its scales."""
+    yield "| system | runs | least | median | most |\n|---|---:|---:|---:|---:|"
+    for name in systems:
+        stiffest = np.array(list(_stiffest(name, seeds)))
+        cells = [f"{x:.0f}" for x in (stiffest.min(), np.median(stiffest), stiffest.max())]
+        yield f"| {name} | {len(stiffest)} | {' | '.join(cells)} |"
+
+
+def _stiffest(name: str, seeds: Iterable[int]) -> Iterator[float]:
+    """Yields the stiffness in energy scales per length scale squared, of runs that make enough small moves."""
+    problem = get_problem(name)
+    for seed in seeds:
+        atoms = problem.start(seed)
+        atoms.calc = problem.calculator()
+        length, energy = scales(problem, atoms)
+        run = LearnedHop(atoms, seed=seed, logfile=None, patience=None, length_scale=length, energy_scale=energy)
+        seen: list[tuple] = []
+        try:
+            for _ in run.irun(fmax=1e-9, steps=30):
+                here = atoms.get_positions(), atoms.get_potential_energy(), -atoms.get_forces()
+                seen.append(here)
+        except CalculationFailed:
+            continue
+        found = springs_seen(seen, length)
+        if len(found) >= MANY_MOVES:
+            yield max(found[:MANY_MOVES]) * length**2 / energy
+
+
+PARTS = {
+    "wrong": wrong,
+    "rare": rare,
+    "dense": dense,
+    "reduced": reduced,
+    "calibrate": calibrate,
+    "springs": springs,
+    "kept": kept,
+}
 
 
 if __name__ == "__main__":

@@ -26,12 +26,15 @@ CONVINCING, STRONG, OVERWHELMING = 2.5, 1.5, 3.0
 """Gain at which other scales are believed: in all where they explain the forces well, else for each component."""
 ORDERED, DILUTE = 0.15, 0.9
 """Disorder within which forces tell: near a minimum they are small for another reason, in a gas there are few."""
+PRESSED = 0.85
+"""Contacts to the next atom, half of the calm ones: nearer they only repel each other, and strong walls far in look
+like weak ones farther out."""
 
 SMALL_MOVE, MANY_MOVES = 0.3, 6
 """Length scales that atoms move at most between two geometries that tell of a spring, and how many such moves tell."""
 SOFT, STIFF = 4.0, 100.0
 """Stiffness along a move, energy scales per length scale squared: the stiffest of many moves is never as soft as the
-first in metals, rare gases and covalent clusters, and commonly about the second."""
+first in metals, rare gases and covalent clusters, and commonly about the second (benchmarks/scales.py, springs)."""
 
 
 class ScaleLearner:
@@ -45,11 +48,13 @@ class ScaleLearner:
     Attributes:
       evaluations: positions, energy and gradient of each so far.
       looks: how many were looked at; None when nothing more is to be decided.
+      pressed: whether the scales are those of atoms that only repel each other, so that all geometries are looked at.
     """
 
     def __init__(self, prior: Any, system: System, fixed: tuple[bool, bool]):
         self._prior, self._fixed = np.asarray(prior, float), fixed
         self.evaluations: list[tuple[np.ndarray, float, np.ndarray]] = []
+        self.pressed = False
         self.looks: int | None = None if all(fixed) or not _of_one_size(system) else 0
 
     def look(self, system: System, positions: np.ndarray, energy: float, gradient: np.ndarray) -> System | None:
@@ -67,8 +72,8 @@ class ScaleLearner:
         arrays: Any = (None if field is None else np.asarray(field) for field in system)
         system = System(*arrays)
         factors = None
-        if ORDERED < disorder(system, positions) < DILUTE:
-            self.looks += 1
+        if (0.0 if self.pressed else ORDERED) <= disorder(system, positions) < DILUTE:
+            self.looks += not self.pressed
             factors = self._weigh(system, positions, gradient)
         if self.looks is not None and (self.looks >= MOST_LOOKS or len(self.evaluations) >= MOST_KEPT):
             self.looks = None
@@ -79,11 +84,11 @@ class ScaleLearner:
     def datafy(self) -> dict:
         """Returns what a restart needs."""
         kept = [] if self.looks is None else self.evaluations
-        return {"looks": self.looks, "evaluations": kept}
+        return {"looks": self.looks, "pressed": self.pressed, "evaluations": kept}
 
     def undatafy(self, data: dict) -> None:
         """Takes over what `datafy` returned."""
-        self.looks = data["looks"]
+        self.looks, self.pressed = data["looks"], data["pressed"]
         self.evaluations = [(np.asarray(x), float(energy), np.asarray(g)) for x, energy, g in data["evaluations"]]
 
     def _weigh(self, system: System, positions: np.ndarray, gradient: np.ndarray) -> tuple[float, float] | None:
@@ -96,22 +101,34 @@ class ScaleLearner:
         believed = found.gain > (CONVINCING if found.misfit <= WELL else each * found.n_data)
         far = max(found.length, 1.0 / found.length), max(found.energy, 1.0 / found.energy)
         wrong = far[0] > SAME_LENGTH or far[1] > SAME_ENERGY
-        if found.misfit <= WELL and not wrong:
+        changes, pressed = believed and wrong, found.nearest <= PRESSED
+        if found.misfit <= WELL and not wrong and not pressed:
             self.looks = None  # confirmed, and a later geometry might say something else
-        return (found.length, found.energy) if believed and wrong else None
+        self.pressed = pressed and (changes or self.pressed)
+        return (found.length, found.energy) if changes else None
 
     def _weigh_springs(self, system: System) -> tuple[float, float] | None:
         """Returns the factor of an energy scale that is far too high: every geometry seems a minimum then."""
         length, energy = float(system.length_scale), float(system.energy_scale)
-        springs = []
-        for (before, _, old), (here, _, new) in pairwise(self.evaluations):
-            move = here - before
-            longest = float(np.linalg.norm(move, axis=1).max())
-            if 1e-6 * length < longest < SMALL_MOVE * length:
-                springs.append(float(np.sum(move * (new - old)) / np.sum(move * move)) * length**2 / energy)
+        springs = np.array(springs_seen(self.evaluations, length)) * length**2 / energy
         if self._fixed[1] or len(springs) < MANY_MOVES or not 0.0 < max(springs) < SOFT:
             return None
-        return 1.0, max(springs) / STIFF
+        return 1.0, float(max(springs)) / STIFF
+
+
+def springs_seen(evaluations: list[tuple[np.ndarray, float, np.ndarray]], length: float) -> list[float]:
+    """Returns the stiffness (eV/Angstrom^2) along each move that is small beside the length scale, in Angstrom.
+
+    Args:
+      evaluations: positions, energy and gradient of each, in their order.
+      length: length scale in Angstrom.
+    """
+    springs = []
+    for (before, _, old), (here, _, new) in pairwise(evaluations):
+        move = here - before
+        if 1e-6 * length < np.linalg.norm(move, axis=1).max() < SMALL_MOVE * length:
+            springs.append(float(np.sum(move * (new - old)) / np.sum(move * move)))
+    return springs
 
 
 def scale_learner(policy: Policy, system: System, fixed: tuple[bool, bool]) -> ScaleLearner | None:

@@ -30,7 +30,7 @@ WIDENED = 2.0
 """Times the standard deviations learned, those of the prior that is shipped, as it serves real potentials in searches.
 Here it is taken as it was learned: it has fewer far scales to offer."""
 LENGTH_BIAS, ENERGY_BIAS = 0.95, 0.69
-"""What the evidence prefers, in the known scales of Lennard-Jones clusters (docs/training.md)."""
+"""What the evidence prefers, in the known scales of clusters (benchmarks/scales.py, calibrate)."""
 MOST_ROWS, MOST_FORCES = 384, 128
 """Of a larger system so many atoms about its middle are looked at, and the forces on so many of them."""
 
@@ -43,6 +43,7 @@ class Evidence(NamedTuple):
     gain: float  # log of the evidence over that of the scales assumed
     n_data: int  # components of forces that it rests on
     misfit: float  # share of the forces that the model leaves unexplained at its best
+    nearest: float  # contacts in the scales found, from the median calm atom to the next one
 
 
 def weigh_scales(
@@ -66,7 +67,8 @@ def weigh_scales(
     root = WIDENED * np.asarray(root)
     step = np.array([np.log(2.0) / PER_OCTAVE * (not fix_length), np.log(10.0) / PER_DECADE * (not fix_energy)])
     reach = round(OCTAVES * PER_OCTAVE), round(DECADES * PER_DECADE)
-    longest = np.log(np.median(_nearest(seen[0], seen[1])[seen[2]]) / CLOSEST)
+    nearest = np.median(_nearest(seen[0], seen[1])[seen[2]])
+    longest = np.log(nearest / CLOSEST)
     lengths, energies, evidence, misfit = _on_grid(root, np.zeros(2), step, reach, longest, *seen)
     biases = (1.0 if fix_length else LENGTH_BIAS), np.array([1.0 if fix_energy else ENERGY_BIAS])
     assumed = _of_length(root, *biases, *seen)[0].item()
@@ -77,12 +79,14 @@ def weigh_scales(
             root, (lengths[i], energies[j]), step, (ZOOM, ZOOM), longest, *seen
         )
     i, j = np.unravel_index(np.argmax(evidence), evidence.shape)
+    length = 1.0 if fix_length else float(np.exp(lengths[i]) / LENGTH_BIAS)
     return Evidence(
-        length=1.0 if fix_length else float(np.exp(lengths[i]) / LENGTH_BIAS),
+        length=length,
         energy=1.0 if fix_energy else float(np.exp(energies[j]) / ENERGY_BIAS),
         gain=float(evidence[i, j] - assumed),
         n_data=seen[-1].size,
         misfit=float(misfit[i, j]),
+        nearest=float(nearest / length),
     )
 
 
