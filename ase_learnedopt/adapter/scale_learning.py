@@ -16,8 +16,8 @@ from ..optimizers.scale_evidence import disorder, scaled, weigh_scales
 from ..types import System
 from .compiled import Policy
 
-MOST_LOOKS, MOST_KEPT = 8, 64
-"""Disordered geometries that are looked at, and evaluations within which they must come."""
+MOST_LOOKS, MOST_ORDERED, MOST_KEPT = 8, 32, 64
+"""Disordered geometries that are looked at, others, and evaluations within which they must come."""
 SAME_LENGTH, SAME_ENERGY = 1.12, 2.5
 """Factors within which the scales are left as they are."""
 WELL, FAIRLY, HARDLY = 0.1, 0.165, 0.3
@@ -26,9 +26,9 @@ CONVINCING, STRONG, OVERWHELMING = 2.5, 1.5, 3.0
 """Gain at which other scales are believed: in all where they explain the forces well, else for each component."""
 ORDERED, DILUTE = 0.15, 0.9
 """Disorder within which forces tell: near a minimum they are small for another reason, in a gas there are few."""
-PRESSED = 0.85
+PRESSED, DECISIVE = 0.85, 10.0
 """Contacts to the next atom, half of the calm ones: nearer they only repel each other, and strong walls far in look
-like weak ones farther out."""
+like weak ones farther out. Then a gain tells that is so high, at any geometry."""
 
 SMALL_MOVE, MANY_MOVES = 0.3, 6
 """Length scales that atoms move at most between two geometries that tell of a spring, and how many such moves tell."""
@@ -47,14 +47,14 @@ class ScaleLearner:
 
     Attributes:
       evaluations: positions, energy and gradient of each so far.
-      looks: how many were looked at; None when nothing more is to be decided.
+      looks: how many disordered ones were looked at; None when nothing more is to be decided. n_ordered: of the others.
       pressed: whether the scales are those of atoms that only repel each other, so that all geometries are looked at.
     """
 
     def __init__(self, prior: Any, system: System, fixed: tuple[bool, bool]):
         self._prior, self._fixed = np.asarray(prior, float), fixed
         self.evaluations: list[tuple[np.ndarray, float, np.ndarray]] = []
-        self.pressed = False
+        self.pressed, self.n_ordered = False, 0
         self.looks: int | None = None if all(fixed) or not _of_one_size(system) else 0
 
     def look(self, system: System, positions: np.ndarray, energy: float, gradient: np.ndarray) -> System | None:
@@ -72,9 +72,12 @@ class ScaleLearner:
         arrays: Any = (None if field is None else np.asarray(field) for field in system)
         system = System(*arrays)
         factors = None
-        if (0.0 if self.pressed else ORDERED) <= disorder(system, positions) < DILUTE:
-            self.looks += not self.pressed
-            factors = self._weigh(system, positions, gradient)
+        order = disorder(system, positions)
+        ordered = order < ORDERED and not self.pressed
+        if order < DILUTE and not (ordered and self.n_ordered >= MOST_ORDERED):
+            self.looks += order >= ORDERED and not self.pressed
+            self.n_ordered += ordered
+            factors = self._weigh(system, positions, gradient, ordered)
         if self.looks is not None and (self.looks >= MOST_LOOKS or len(self.evaluations) >= MOST_KEPT):
             self.looks = None
         if factors is None and self.looks is not None:
@@ -84,27 +87,30 @@ class ScaleLearner:
     def datafy(self) -> dict:
         """Returns what a restart needs."""
         kept = [] if self.looks is None else self.evaluations
-        return {"looks": self.looks, "pressed": self.pressed, "evaluations": kept}
+        return {"looks": self.looks, "n_ordered": self.n_ordered, "pressed": self.pressed, "evaluations": kept}
 
     def undatafy(self, data: dict) -> None:
         """Takes over what `datafy` returned."""
-        self.looks, self.pressed = data["looks"], data["pressed"]
+        self.looks, self.n_ordered, self.pressed = data["looks"], data["n_ordered"], data["pressed"]
         self.evaluations = [(np.asarray(x), float(energy), np.asarray(g)) for x, energy, g in data["evaluations"]]
 
-    def _weigh(self, system: System, positions: np.ndarray, gradient: np.ndarray) -> tuple[float, float] | None:
+    def _weigh(self, system: System, positions, gradient, ordered: bool) -> tuple[float, float] | None:
         """Returns the factors by which the scales are wrong, None where they are not."""
         length_known, energy_known = self._fixed
         found = weigh_scales(self._prior, system, positions, gradient, fix_length=length_known, fix_energy=energy_known)
         if found is None or found.misfit > HARDLY:
             return None
         each = STRONG if found.misfit <= FAIRLY else OVERWHELMING
-        believed = found.gain > (CONVINCING if found.misfit <= WELL else each * found.n_data)
+        least = DECISIVE if self.pressed else CONVINCING
+        believed = found.gain > (least if found.misfit <= WELL else each * found.n_data)
         far = max(found.length, 1.0 / found.length), max(found.energy, 1.0 / found.energy)
         wrong = far[0] > SAME_LENGTH or far[1] > SAME_ENERGY
-        changes, pressed = believed and wrong, found.nearest <= PRESSED
-        if found.misfit <= WELL and not wrong and not pressed:
+        if ordered:
+            return (found.length, found.energy) if believed and found.energy > SAME_ENERGY else None
+        changes = believed and wrong
+        self.pressed = found.nearest <= PRESSED and (changes or self.pressed)
+        if found.misfit <= WELL and not wrong and not self.pressed:
             self.looks = None  # confirmed, and a later geometry might say something else
-        self.pressed = pressed and (changes or self.pressed)
         return (found.length, found.energy) if changes else None
 
     def _weigh_springs(self, system: System) -> tuple[float, float] | None:

@@ -103,6 +103,19 @@ def test_left_alone(name):
     assert look(LEFT_ALONE[name]()) is None
 
 
+@pytest.mark.parametrize("seed", [80000, 80004, 80009])
+def test_atoms_thrown_far_too_close(seed):
+    """A start at covalent distances only says that atoms repel each other; what comes after says where they stop."""
+    sigma, epsilon = UNITS["Ar"]
+    atoms = cluster("Ar", seed, (sigma, epsilon))
+    atoms.positions *= 2.12 / (BOND * sigma)
+    target = (get_problem("lj13").reference + 1e-3) * epsilon
+    run = LearnedHop(atoms, seed=seed, logfile=None, target_energy=target, patience=None)
+    run.run(fmax=1.0, steps=60)
+    assert run.best_energy <= target
+    assert run.length_scale == pytest.approx(BOND * sigma, rel=0.1)
+
+
 @pytest.mark.parametrize("given", [(2.0, 5.0), (2.0, None), (None, 5.0)])
 def test_given_scales_stay(given):
     found = look(cluster(), given) or given
