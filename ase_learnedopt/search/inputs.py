@@ -29,20 +29,33 @@ class Structure(NamedTuple):
 def read_structure(text: str) -> Structure:
     """Reads a file (`name` or `name@index`) or a formula: `Cu38`, `Ag32Cu6`, `(H2O)4` for whole molecules.
 
+    A file of that name comes before a formula, a formula before a folder: results may lie in a folder `Cu38`.
+
     Raises:
       ValueError: it is neither, or holds no atoms.
     """
     if not text:
         raise ValueError("the formula is empty and holds no atoms")
-    if Path(text).exists() or Path(text.rpartition("@")[0] or text).is_file():
+    path = file_of(text)
+    if path.is_file():
         return Structure(_read_file(text), None)
-    if "/" in text or "." in text:
-        raise ValueError(f"there is no file {text}")
-    parts = parse_formula(text)
+    try:
+        parts = parse_formula(text)
+    except ValueError:
+        if path.exists():  # a folder, which some formats are
+            return Structure(_read_file(text), None)
+        if "/" in text or "." in text:
+            raise ValueError(f"there is no file {path}") from None
+        raise
     atoms = Atoms()
     for part in parts:
         atoms += part
     return Structure(atoms, parts)
+
+
+def file_of(text: str) -> Path:
+    """Returns the path in `name` or `name@index`; an existing path of the whole name is that."""
+    return Path(text if Path(text).exists() else text.rpartition("@")[0] or text)
 
 
 def place(structure: Structure, seed: int, length_scale: float | None = None, attempt: int = 0) -> Atoms:
@@ -100,16 +113,38 @@ def random_centres(rng: np.random.Generator, radii: np.ndarray, closest: float) 
 def _read_file(text: str) -> Atoms:
     from ase.io import read
 
+    path = file_of(text)
+    if re.fullmatch(r".*@-\d+", text) and not text.endswith("@-1"):  # some formats read the first for what is before it
+        _require_index(text, path)
     try:
-        atoms = read(text)
+        atoms = read(text, do_not_split_by_at_sign=str(path) == text)
+        if isinstance(atoms, list) and len(atoms) == 1:
+            atoms = atoms[0]
     except Exception as error:
+        _require_index(text, path)
         raise ValueError(f"ASE cannot read {text}: {type(error).__name__}: {error}") from error
     if isinstance(atoms, list):
-        raise ValueError(f"{text} means {len(atoms)} structures, but a search starts from one: add @-1 for the last")
+        if not atoms:
+            _require_index(text, path)
+        raise ValueError(f"{text} means {len(atoms)} structures, but one is needed: add @-1 for the last")
     if len(atoms) == 0:
         raise ValueError(f"{text} holds no atoms")
     atoms.calc = None
     return atoms
+
+
+def _require_index(text: str, path: Path) -> None:
+    """Raises ValueError where a file can be read and holds nothing at the index of `name@index`."""
+    from ase.io import read
+
+    index = text.rpartition("@")[2]
+    try:
+        n = 0 if str(path) == text else len(read(path, ":", do_not_split_by_at_sign=True))
+    except Exception:  # noqa: BLE001  the file itself is the trouble
+        return
+    if n and not (re.fullmatch(r"-?\d+", index) and -n <= int(index) < n):
+        numbers = "@0" if n == 1 else f"@0 to @{n - 1}"
+        raise ValueError(f"{path} holds {n} structure{'s' * (n != 1)}, {numbers}, and none @{index}")
 
 
 def parse_formula(text: str) -> list[Atoms]:

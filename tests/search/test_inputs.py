@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from ase.build import bulk
+from ase.build import bulk, molecule
+from ase.io import write
 
 from ase_learnedopt.adapter.scales import contact_radii
 from ase_learnedopt.search.calculators import check_calculator, make_calculator, natural_scales, parse_keywords
@@ -47,10 +48,68 @@ def test_files(tmp_path):
     assert len(read_structure(f"{path}@0").atoms) == 1
 
 
+@pytest.fixture
+def shelf(tmp_path, monkeypatch):
+    """A working directory of files and folders with all kinds of names; every file holds two structures or one."""
+    monkeypatch.chdir(tmp_path)
+    two = [bulk("Cu", cubic=True), bulk("Au")]
+    for name in ("m.xyz", "m.traj", "m.db", "m.xyz.gz"):
+        write(name, two)
+    write("XDATCAR", [two[0]] * 2, format="vasp-xdatcar")
+    write("b.bundle", [two[0]] * 2, format="bundletrajectory")
+    for name, atoms in {"POSCAR": two[0], "odd@1": two[1], "Cu9": molecule("H2O")}.items():
+        write(name, atoms, format="vasp" if name == "POSCAR" else "extxyz")
+    for name in ("Cu7", "Cu8O2", "results", "a.b"):
+        (tmp_path / name).mkdir()
+
+
+@pytest.mark.parametrize(
+    ("text", "formula", "is_file"),
+    [
+        ("Cu7", "Cu7", False),
+        ("Cu8O2", "Cu8O2", False),
+        ("Cu10", "Cu10", False),
+        ("Cu9", "H2O", True),
+        ("odd@1", "Au", True),
+        ("b.bundle", "Cu4", True),
+        ("b.bundle@0", "Cu4", True),
+        *[(f"m.{kind}", "Au", True) for kind in ("xyz", "traj", "db", "xyz.gz")],
+        *[(f"m.{kind}@{at}", "Cu4", True) for kind in ("xyz", "traj", "xyz.gz") for at in ("0", "-2", "0:1")],
+    ],
+)
+def test_a_formula_is_one_unless_a_file_has_its_name(shelf, text, formula, is_file):
+    found = read_structure(text)
+    assert (found.atoms.get_chemical_formula(), found.parts is None) == (formula, is_file)
+
+
+@pytest.mark.parametrize("at", ["2", "7", "-3", "abc", "5:9"])
+@pytest.mark.parametrize("name", ["m.xyz", "m.traj", "m.db", "m.xyz.gz", "XDATCAR", "b.bundle"])
+def test_an_index_that_is_not_there(shelf, name, at):
+    with pytest.raises(ValueError, match=f"{name} holds 2 structures, @0 to @1, and none @{at}"):
+        read_structure(f"{name}@{at}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("POSCAR@1", "POSCAR holds 1 structure, @0, and none @1"), ("m.xyz@:", "m.xyz@: means 2 structures, but one")],
+)
+def test_one_structure_is_needed(shelf, text, message):
+    with pytest.raises(ValueError, match=message):
+        read_structure(text)
+
+
+@pytest.mark.parametrize("text", ["results", "a.b", "Cu7/", "Cu7@1"])
+def test_a_folder_is_no_structure(shelf, text):
+    with pytest.raises(ValueError, match=f"ASE cannot read {text}"):
+        read_structure(text)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("nothing.xyz", "no file"),
+        ("nothing.xyz@3", "no file nothing.xyz"),
+        ("folder/Cu7", "no file folder/Cu7"),
         ("Cux", "neither an existing file nor a formula"),
         ("Zz3", "neither an existing file nor a formula"),
         ("", "no atoms"),
