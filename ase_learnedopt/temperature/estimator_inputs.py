@@ -1,9 +1,10 @@
 """What a user gives the estimator, checked as scikit-learn demands and turned into examples. Layer 2."""
 
+from collections.abc import Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
-from sklearn.utils import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
@@ -38,7 +39,7 @@ def examples_of(estimator: Any, X, y, sample_weight, *, reset: bool, classes=Non
     if reset:
         found = np.unique(y if classes is None else classes)
         if len(found) < 2:
-            raise ValueError(f"there is one class only, {found[0]!r}; a classifier needs two or more classes")
+            raise ValueError(f"there is one class only, {found.tolist()[0]!r}; a classifier needs two or more classes")
         estimator.classes_ = found
         estimator._input = {"shape": X.shape[1:], "dtype": X.dtype.name}
     strange = np.setdiff1d(y, estimator.classes_)
@@ -50,8 +51,25 @@ def examples_of(estimator: Any, X, y, sample_weight, *, reset: bool, classes=Non
 
 
 def _class_weights(estimator: Any, labels, weight) -> np.ndarray:
-    """Returns the weight of every class; balanced are those with which the examples of each class weigh the same."""
-    if isinstance(estimator.class_weight, str) and estimator.class_weight == "balanced":
-        total = np.bincount(labels, weight, len(estimator.classes_))
+    """Returns the weight of every class; balanced are those with which the examples of each class weigh the same.
+
+    A class without an entry weighs 1. Not by scikit-learn, which takes the label "1" for the number 1.
+
+    Raises:
+      ValueError: neither "balanced", nor None, nor a dict of numbers whose keys are classes.
+    """
+    given, classes = estimator.class_weight, estimator.classes_.tolist()
+    if isinstance(given, str) and given == "balanced":
+        total = np.bincount(labels, weight, len(classes))
         return np.divide(total.sum() / len(total), total, out=np.zeros(len(total)), where=total > 0.0)
-    return compute_class_weight(estimator.class_weight, classes=estimator.classes_, y=estimator.classes_)
+    if not (given is None or isinstance(given, Mapping)):
+        raise ValueError(f"class_weight is {given!r}; give 'balanced', a dict from classes to weights, or None")
+    given = given or {}
+    strange = [label for label in given if label not in classes]
+    if strange and any(label not in given for label in classes):  # else they may be classes of other data
+        raise ValueError(f"class_weight names {strange}, which are not among the classes {classes}")
+    found = [given.get(label, 1.0) for label in classes]
+    for label, value in zip(classes, found, strict=True):
+        if not (isinstance(value, Real) and np.isfinite(float(value)) and value >= 0):
+            raise ValueError(f"class_weight of the class {label!r} is {value!r}; give a number of zero or above")
+    return np.array(found, float)

@@ -14,6 +14,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from ase_learnedopt.temperature import TemperatureClassifier, softmax_xent
+from ase_learnedopt.temperature.estimator_inputs import examples_of
 from ase_learnedopt.temperature.tuning import RATIO
 
 SHORT = {"hidden": (16,), "steps": 200, "batch_size": 32, "random_state": 0}
@@ -100,6 +101,69 @@ def test_weights_of_classes_move_the_border(iris):
         found = TemperatureClassifier(**SHORT, beta=1.0, class_weight=weights).fit(x[:, :2], y)
         counts[name] = np.sum(found.predict(x[:, :2]) == name)
     assert min(counts.values()) > 65  # of fifty, had it no reason to prefer one
+
+
+LABELS = {
+    "words": ["setosa", "versicolor", "virginica"],
+    "digits": ["1", "2", "3"],
+    "digits with zeros": ["01", "02", "1"],
+    "signs": ["-1", "0", "+1"],
+    "fractions": ["0.5", "1.0", "2"],
+    "objects": np.array(["1", "2", "3"], object),
+    "integers": [1, 2, 3],
+    "negative": np.array([-1, 0, 1], np.int8),
+    "whole floats": [0.0, 1.0, 2.0],
+    "empty and blank": ["", " ", "1"],
+}
+SOME = {"all": (0, 1, 2), "one": (1,), "none": ()}
+
+
+@pytest.mark.parametrize("given", SOME)
+@pytest.mark.parametrize("labels", LABELS)
+def test_weights_of_classes_by_labels_of_every_kind(labels, given):
+    names = np.array(LABELS[labels])
+    weights = {names.tolist()[k]: k + 2 for k in SOME[given]}
+    estimator = TemperatureClassifier(class_weight=weights)
+    examples = examples_of(estimator, np.arange(3.0)[:, None], names, None, reset=True)
+    expected = {k: k + 2 if k in SOME[given] else 1 for k in range(3)}
+    assert estimator.classes_.tolist() == sorted(names.tolist())
+    assert dict(zip(examples.x[:, 0].astype(int), examples.weight, strict=True)) == expected
+
+
+def test_weights_of_true_and_false():
+    estimator = TemperatureClassifier(class_weight={False: 2, True: 3})
+    examples = examples_of(estimator, np.arange(2.0)[:, None], np.array([True, False]), None, reset=True)
+    assert dict(zip(examples.x[:, 0], examples.weight, strict=True)) == {0.0: 3, 1.0: 2}
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ({1: 1.0, "2": 2.0}, r"names \[1\], which are not among the classes \['1', '2'\]"),
+        ({"x": 1.0}, r"names \['x'\]"),
+        ({"1": -1.0}, "of the class '1' is -1.0; give a number"),
+        ({"1": np.nan}, "of the class '1' is nan"),
+        ({"2": "much"}, "of the class '2' is 'much'"),
+        ({"2": None}, "of the class '2' is None"),
+        ("equal", "class_weight is 'equal'; give 'balanced'"),
+        ([1, 2], r"class_weight is \[1, 2\]"),
+    ],
+)
+def test_weights_of_classes_that_are_refused(weights, message):
+    with pytest.raises(ValueError, match=message):
+        examples_of(TemperatureClassifier(class_weight=weights), np.eye(2), np.array(["1", "2"]), None, reset=True)
+
+
+def test_weights_of_other_data_may_be_among_those_of_all_classes():
+    estimator = TemperatureClassifier(class_weight={"1": 2, "2": 3, "9": 4})
+    assert examples_of(estimator, np.eye(2), np.array(["1", "2"]), None, reset=True).weight.sum() == 5
+
+
+@pytest.mark.parametrize("label", ["1", "word", 0, 0.0, True, np.int8(3), np.float32(2.0)])
+def test_a_single_class_is_named_as_it_was_given(label):
+    plain = label.item() if isinstance(label, np.generic) else label
+    with pytest.raises(ValueError, match=f"there is one class only, {plain!r}; a"):
+        TemperatureClassifier().fit(np.eye(2), np.array([label, label]))
 
 
 def test_calibration_changes_probabilities_and_no_prediction(iris):
