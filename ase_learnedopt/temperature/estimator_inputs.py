@@ -70,6 +70,6 @@ def _class_weights(estimator: Any, labels, weight) -> np.ndarray:
         raise ValueError(f"class_weight names {strange}, which are not among the classes {classes}")
     found = [given.get(label, 1.0) for label in classes]
     for label, value in zip(classes, found, strict=True):
-        if not (isinstance(value, Real) and np.isfinite(float(value)) and value >= 0):
+        if not (isinstance(value, Real) and np.isfinite(float(value)) and float(value) >= 0):
             raise ValueError(f"class_weight of the class {label!r} is {value!r}; give a number of zero or above")
     return np.array(found, float)
