@@ -1,16 +1,11 @@
 """Measures what a search costs in natural scales that are wrong at first, against one that is given the right ones.
 
     python benchmarks/scales.py --out scales.md
-    python benchmarks/scales.py --parts calibrate --first-seed 40000 --seeds 100
-    python benchmarks/scales.py --parts kept
 
-The first command runs `ase_learnedopt.LearnedHop` with the right scales times factors in place of those of its tables,
-on rare gases with what the tables say of them, and on Lennard-Jones clusters in reduced units that are named after an
-element. Cells are mean evaluations until one is within 1e-3 epsilon of the lowest energy known, and their ratio to the
-same starts with the right scales given. `dense` does it for rare gases thrown at the distances of the tables, far too
-close. `calibrate` shows what the evidence says of random starts whose scales are known, from which `LENGTH_BIAS` and
-`ENERGY_BIAS` come; `springs` how stiff the stiffest of the first small moves is; `kept` how often scales are changed
-where the tables are right.
+It runs `ase_learnedopt.LearnedHop` with the right scales times factors in place of those of its tables, on rare gases
+with what the tables say of them (`dense`: thrown at the distances of the tables, far too close), and on Lennard-Jones
+clusters in reduced units that are named after an element. Cells are mean evaluations until one is within 1e-3 epsilon
+of the lowest energy known, and their ratio to the same starts with the right scales given.
 """
 
 import argparse
@@ -18,27 +13,20 @@ import datetime as dt
 import platform
 import shlex
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import CalculationFailed
 from ase.calculators.lj import LennardJones
 from ase.data import atomic_numbers, covalent_radii
 
 from ase_learnedopt import LearnedHop
 from ase_learnedopt.adapter import optimizer
-from ase_learnedopt.adapter.convert import describe, to_rows, to_system
-from ase_learnedopt.adapter.scale_learning import MANY_MOVES, springs_seen
 from ase_learnedopt.bench.problems import get_problem
-from ase_learnedopt.bench.rivals.common import scales
-from ase_learnedopt.optimizers.learned import load_policy
-from ase_learnedopt.optimizers.scale_evidence import ENERGY_BIAS, LENGTH_BIAS, weigh_scales
 
 LENGTHS, ENERGIES = (0.5, 0.75, 1.0, 1.5, 2.0, 4.0), (0.01, 0.1, 1.0, 10.0, 100.0)
 BOND = 2.0 ** (1.0 / 6.0)
@@ -54,18 +42,26 @@ SYSTEMS = {
     "rare": "lj13,lj38,lj55",
     "dense": "lj13,lj38",
     "reduced": "lj13",
-    "calibrate": "lj13,lj19,lj31,lj38,lj55,gupta-Ag13,gupta-Pt19,gupta-Ag32Cu6,emt-Pt13,emt-Au20,emt-Cu38",
-    "springs": "lj13,lj38,gupta-Ag13,gupta-Ag32Cu6,emt-Pt13,emt-Cu38,xtb-Si7",
-    "kept": "emt-Au13,emt-Pt13,emt-Cu38,xtb-Na6Cl6,xtb-(H2O)4,xtb-Au13,xtb-Si7,chgnet-Mg6O6",
 }
 Runs = Iterator[tuple[int | None, float, float]]
 """Evaluations to the target, None where it was not reached; length and energy scale at the end in the right ones."""
 
 
-def main() -> None:
-    """Prints what was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", default="wrong,rare,reduced", help=f"{', '.join(SYSTEMS)} (default the first three)")
+Part = Callable[[list[str], range], Iterator[str]]
+"""From problems of the benchmark and seeds to the lines of tables."""
+
+
+def print_tables(description: str | None, parts: dict[str, Part], systems: dict[str, str], default: str) -> None:
+    """Prints the tables of the parts that the command line asks for.
+
+    Args:
+      description: what `--help` says.
+      parts: by name.
+      systems: of each part, with commas.
+      default: names of parts, with commas.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", default=default, help=f"{', '.join(parts)} (default {default})")
     parser.add_argument("--systems", help="problems of the benchmark in place of those of the part")
     parser.add_argument("--first-seed", type=int, default=60000, help="(default 60000)")
     parser.add_argument("--seeds", type=int, default=20, help="(default 20)")
@@ -75,7 +71,7 @@ def main() -> None:
     lines = [_provenance()]
     print(lines[0])
     for part in arguments.parts.split(","):
-        for line in PARTS[part]((arguments.systems or SYSTEMS[part]).split(","), seeds):
+        for line in parts[part]((arguments.systems or systems[part]).split(","), seeds):
             print(line, flush=True)
             lines.append(line)
         print()
@@ -86,7 +82,7 @@ def main() -> None:
 
 def _provenance() -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in ("ase-learnedopt", "ase", "jax", "numpy"))
-    command = shlex.join(["python", "benchmarks/scales.py", *sys.argv[1:]])
+    command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
     today = dt.datetime.now(dt.UTC)
     return f"`{command}`, {today:%Y-%m-%d}, Python {platform.python_version()}, {versions}\n"
 
@@ -201,107 +197,8 @@ def _spent(runs: list) -> str:
     return f"{_mean(runs):.1f}" + (f", {failed} failed" if failed else "")
 
 
-@cache
-def _prior() -> np.ndarray:
-    return np.asarray(load_policy("learned_hop", "learned_hop")[0]["prior"]["one kind"], float)
-
-
-def calibrate(systems: list[str], seeds: range) -> Iterator[str]:
-    """Yields what the evidence says of random starts, in known scales and not yet divided by the biases."""
-    yield "| system | starts | length | spread | energy | spread |\n|---|---:|---:|---:|---:|---:|"
-    means = []
-    for name in systems:
-        logs = np.array(list(_estimates(name, seeds)))
-        means.append(logs.mean(axis=0))
-        mean, spread = np.exp(means[-1]), logs.std(axis=0)
-        yield f"| {name} | {len(logs)} | {mean[0]:.3f} | {spread[0]:.3f} | {mean[1]:.3f} | {spread[1]:.3f} |"
-    mean, spread = np.exp(np.mean(means, axis=0)), np.std(means, axis=0)
-    yield f"| all | | {mean[0]:.3f} | {spread[0]:.3f} | {mean[1]:.3f} | {spread[1]:.3f} |"
-
-
-def _estimates(name: str, seeds: range) -> Iterator[tuple[float, float]]:
-    """Yields logarithms of length and energy in the scales of a problem whose potential is ours."""
-    problem = get_problem(name)
-    assert problem.system is not None
-    for seed in seeds:
-        atoms, ours = problem.start(seed), problem.system(seed)
-        atoms.calc = problem.calculator()
-        rows = describe(atoms, atoms.__ase_optimizable__())
-        scales = float(ours.length_scale), float(ours.energy_scale)
-        system = to_system(rows, atoms.positions.reshape(-1), *scales)
-        system.radii[: len(atoms)] = np.asarray(ours.radii)
-        gradient = to_rows(-atoms.get_forces().reshape(-1), len(system.species))
-        found = weigh_scales(_prior(), system, system.positions, gradient)
-        if found is not None:
-            yield float(np.log(found.length * LENGTH_BIAS)), float(np.log(found.energy * ENERGY_BIAS))
-
-
-def kept(systems: list[str], seeds: range) -> Iterator[str]:
-    """Yields how often scales are changed at the start and in three evaluations after it."""
-    yield "| system | starts | changed | length | energy |\n|---|---:|---:|---:|---:|"
-    for name in systems:
-        changes = list(_changes(name, seeds))
-        changed = [change for change in changes if change != (1.0, 1.0)]
-        spans = [f"{min(x):.2f} to {max(x):.2f}" for x in zip(*changed, strict=True)] or ["", ""]
-        yield f"| {name} | {len(changes)} | {len(changed)} | {' | '.join(spans)} |"
-
-
-def _changes(name: str, seeds: Iterable[int]) -> Iterator[tuple[float, float]]:
-    """Yields by what factors the scales of the tables are changed, for starts that the calculator can follow."""
-    problem = get_problem(name)
-    for seed in seeds:
-        atoms = problem.start(seed)
-        atoms.calc = problem.calculator()
-        run = LearnedHop(atoms, seed=seed, logfile=None, patience=None)
-        before = run.length_scale, run.energy_scale
-        try:
-            for _ in run.irun(fmax=1e-9, steps=30):
-                if run.nsteps >= 4:  # the last geometry is evaluated, but not yet looked at
-                    break
-        except CalculationFailed:  # at the start, where atoms overlap
-            continue
-        yield run.length_scale / before[0], run.energy_scale / before[1]
-
-
-def springs(systems: list[str], seeds: range) -> Iterator[str]:
-    """Yields how stiff the stiffest of the small moves of a search is that knows its scales."""
-    yield "| system | runs | least | median | most |\n|---|---:|---:|---:|---:|"
-    for name in systems:
-        stiffest = np.array(list(_stiffest(name, seeds)))
-        cells = [f"{x:.0f}" for x in (stiffest.min(), np.median(stiffest), stiffest.max())]
-        yield f"| {name} | {len(stiffest)} | {' | '.join(cells)} |"
-
-
-def _stiffest(name: str, seeds: Iterable[int]) -> Iterator[float]:
-    """Yields the stiffness in energy scales per length scale squared, of runs that make enough small moves."""
-    problem = get_problem(name)
-    for seed in seeds:
-        atoms = problem.start(seed)
-        atoms.calc = problem.calculator()
-        length, energy = scales(problem, atoms)
-        run = LearnedHop(atoms, seed=seed, logfile=None, patience=None, length_scale=length, energy_scale=energy)
-        seen: list[tuple] = []
-        try:
-            for _ in run.irun(fmax=1e-9, steps=30):
-                here = atoms.get_positions(), atoms.get_potential_energy(), -atoms.get_forces()
-                seen.append(here)
-        except CalculationFailed:
-            continue
-        found = springs_seen(seen, length)
-        if len(found) >= MANY_MOVES:
-            yield max(found[:MANY_MOVES]) * length**2 / energy
-
-
-PARTS = {
-    "wrong": wrong,
-    "rare": rare,
-    "dense": dense,
-    "reduced": reduced,
-    "calibrate": calibrate,
-    "springs": springs,
-    "kept": kept,
-}
+PARTS: dict[str, Part] = {"wrong": wrong, "rare": rare, "dense": dense, "reduced": reduced}
 
 
 if __name__ == "__main__":
-    main()
+    print_tables(__doc__, PARTS, SYSTEMS, "wrong,rare,reduced")

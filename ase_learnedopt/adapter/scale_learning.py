@@ -17,7 +17,7 @@ from ..types import System
 from .compiled import Policy
 
 MOST_LOOKS, MOST_ORDERED, MOST_KEPT = 8, 32, 64
-"""Disordered geometries that are looked at, others, and evaluations within which they must come."""
+"""Disordered and other geometries that are looked at, and evaluations within which they must come."""
 SAME_LENGTH, SAME_ENERGY = 1.12, 2.5
 """Factors within which the scales are left as they are."""
 WELL, FAIRLY, HARDLY = 0.1, 0.165, 0.3
@@ -25,16 +25,17 @@ WELL, FAIRLY, HARDLY = 0.1, 0.165, 0.3
 CONVINCING, STRONG, OVERWHELMING = 2.5, 1.5, 3.0
 """Gain at which other scales are believed: in all where they explain the forces well, else for each component."""
 ORDERED, DILUTE = 0.15, 0.9
-"""Disorder within which forces tell: near a minimum they are small for another reason, in a gas there are few."""
+"""Disorder within which forces tell all: near a minimum they are small for another reason, in a gas there are few."""
 PRESSED, DECISIVE = 0.85, 10.0
-"""Contacts to the next atom, half of the calm ones: nearer they only repel each other, and strong walls far in look
-like weak ones farther out. Then a gain tells that is so high, at any geometry."""
+"""Contacts that half of the calm atoms have to the next one, below which they only repel each other: strong walls far
+in look like weak ones farther out. All geometries are looked at then, and believed for a gain above the second."""
 
 SMALL_MOVE, MANY_MOVES = 0.3, 6
 """Length scales that atoms move at most between two geometries that tell of a spring, and how many such moves tell."""
 SOFT, STIFF = 4.0, 100.0
 """Stiffness along a move, energy scales per length scale squared: the stiffest of many moves is never as soft as the
-first in metals, rare gases and covalent clusters, and commonly about the second (benchmarks/scales.py, springs)."""
+first in metals, rare gases and covalent clusters, and commonly of the order of the second (`springs` of
+benchmarks/scale_constants.py)."""
 
 
 class ScaleLearner:
@@ -75,7 +76,7 @@ class ScaleLearner:
         order = disorder(system, positions)
         ordered = order < ORDERED and not self.pressed
         if order < DILUTE and not (ordered and self.n_ordered >= MOST_ORDERED):
-            self.looks += order >= ORDERED and not self.pressed
+            self.looks += not (ordered or self.pressed)
             self.n_ordered += ordered
             factors = self._weigh(system, positions, gradient, ordered)
         if self.looks is not None and (self.looks >= MOST_LOOKS or len(self.evaluations) >= MOST_KEPT):
@@ -94,8 +95,13 @@ class ScaleLearner:
         self.looks, self.n_ordered, self.pressed = data["looks"], data["n_ordered"], data["pressed"]
         self.evaluations = [(np.asarray(x), float(energy), np.asarray(g)) for x, energy, g in data["evaluations"]]
 
-    def _weigh(self, system: System, positions, gradient, ordered: bool) -> tuple[float, float] | None:
-        """Returns the factors by which the scales are wrong, None where they are not."""
+    def _weigh(
+        self, system: System, positions: np.ndarray, gradient: np.ndarray, ordered: bool
+    ) -> tuple[float, float] | None:
+        """Returns the factors by which the scales are wrong, None where they are not.
+
+        ordered: whether forces may be small for being near a minimum, and tell of a higher energy scale only.
+        """
         length_known, energy_known = self._fixed
         found = weigh_scales(self._prior, system, positions, gradient, fix_length=length_known, fix_energy=energy_known)
         if found is None or found.misfit > HARDLY:

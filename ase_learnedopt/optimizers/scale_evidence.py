@@ -30,7 +30,7 @@ WIDENED = 2.0
 """Times the standard deviations learned, those of the prior that is shipped, as it serves real potentials in searches.
 Here it is taken as it was learned: it has fewer far scales to offer."""
 LENGTH_BIAS, ENERGY_BIAS = 0.95, 0.69
-"""What the evidence prefers, in the known scales of clusters (benchmarks/scales.py, calibrate)."""
+"""What the evidence prefers, in the known scales of clusters (benchmarks/scale_constants.py, calibrate)."""
 MOST_ROWS, MOST_FORCES = 160, 64
 """Of a larger system so many atoms about its middle are looked at, and the forces on so many of them."""
 
