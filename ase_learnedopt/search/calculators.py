@@ -143,7 +143,9 @@ def _load(choice: Choice, name: str) -> Callable:
         module = import_module(module_name)
     except ImportError as error:
         missing = (getattr(error, "name", None) or module_name).partition(".")[0]
-        if choice.package and missing in (choice.package, module_name.partition(".")[0]):
+        if Path(f"{missing}.py").exists() or Path(missing).is_dir():
+            way_out = f"Python does not search this folder, where {missing} lies: put PYTHONPATH=. before the command"
+        elif choice.package and missing in (choice.package, module_name.partition(".")[0]):
             way_out = f"pip install {choice.package}"
         else:
             way_out = f"is {missing} installed?"

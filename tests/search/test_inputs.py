@@ -89,6 +89,16 @@ def test_an_index_that_is_not_there(shelf, name, at):
         read_structure(f"{name}@{at}")
 
 
+@pytest.mark.parametrize("name", ["my_calculator.py", "my_calculator/__init__.py"])
+def test_a_calculator_beside_the_command(tmp_path, monkeypatch, name):
+    """Console scripts, unlike `python -m`, do not search the folder that they are called in."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).touch()
+    with pytest.raises(ValueError, match="where my_calculator lies: put PYTHONPATH="):
+        make_calculator("my_calculator:Mine", {}, bulk("Cu"))
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [("POSCAR@1", "POSCAR holds 1 structure, @0, and none @1"), ("m.xyz@:", "m.xyz@: means 2 structures, but one")],
