@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.constraints import FixAtoms
 from ase.filters import Filter, StrainFilter, UnitCellFilter
 from ase.utils.abc import Optimizable
 
 from ..types import System
+from .held import fixed_atoms
 from .scales import contact_radii, typical_bond_energy
 
 
@@ -155,9 +155,3 @@ def to_system(rows: Rows, x: np.ndarray, length_scale: float, energy_scale: floa
         "cell_factor": None if rows.cell_factor is None else np.asarray(rows.cell_factor, float),
     }
     return System(**arrays)
-
-
-def fixed_atoms(atoms: Atoms) -> np.ndarray:
-    """Returns the indices of atoms that cannot move at all."""
-    fixed = [constraint.get_indices() for constraint in atoms.constraints if isinstance(constraint, FixAtoms)]
-    return np.concatenate([np.zeros(0, int), *fixed])

@@ -7,7 +7,7 @@ import numpy as np
 from ase import Atoms
 
 from ..sanity import MIN_DISTANCE, contacts
-from .convert import fixed_atoms
+from .held import fixed_atoms
 from .scales import contact_radii
 
 MOST_REFUSED = 200

@@ -1,0 +1,153 @@
+"""Which atoms and directions the constraints of ASE hold, and that indices name the same atoms however written."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.emt import EMT
+from ase.constraints import (
+    ExternalForce,
+    FixAtoms,
+    FixBondLength,
+    FixBondLengths,
+    FixCartesian,
+    FixCartesianParametricRelations,
+    FixCom,
+    FixConstraint,
+    FixedLine,
+    FixedMode,
+    FixedPlane,
+    FixInternals,
+    FixLinearTriatomic,
+    FixScaled,
+    FixScaledParametricRelations,
+    FixSubsetCom,
+    FixSymmetry,
+    Hookean,
+    MirrorForce,
+    MirrorTorque,
+)
+from ase.filters import FrechetCellFilter
+
+from ase_learnedopt.adapter import LearnedHop
+from ase_learnedopt.adapter.held import fixed_atoms, held_directions
+
+
+class Blind(FixConstraint):
+    """A user's own constraint, which says nothing of itself: atom 3 is on a line."""
+
+    def adjust_positions(self, atoms, new):
+        new[3, :2] = atoms.positions[3, :2]
+
+    def adjust_forces(self, atoms, forces):  # noqa: ARG002
+        forces[3, :2] = 0.0
+
+
+def cell():
+    """Returns eight atoms of copper, with three of them in a row."""
+    atoms = bulk("Cu", a=3.7, cubic=True) * (2, 1, 1)
+    atoms.rattle(0.1, seed=2)
+    atoms.positions += 1.0
+    atoms.positions[[1, 2]] = atoms.positions[0] + np.array([[1.3, 0.0, 0.0], [2.6, 0.0, 0.0]])
+    return atoms
+
+
+def first_atom_stays(cls, atoms, place):
+    """Returns a parametric constraint that lets all atoms but the first go where they like."""
+    names = [f"x{i}" for i in range(3 * len(atoms) - 3)]
+    return cls.from_expressions(list(range(len(atoms))), names, [*(str(value) for value in place[0]), *names])
+
+
+HELD = {
+    "FixAtoms": (lambda a: FixAtoms([2, 7]), 0, [2, 7]),
+    "FixAtoms from the end": (lambda a: FixAtoms([-6, -1]), 0, [2, 7]),
+    "FixAtoms by mask": (lambda a: FixAtoms(mask=[i in (2, 7) for i in range(8)]), 0, [2, 7]),
+    "FixAtoms twice": (lambda a: [FixAtoms([2]), FixAtoms([-1, 2])], 0, [2, 7]),
+    "FixCartesian, all": (lambda a: FixCartesian([0, -1]), 0, [0, 7]),
+    "FixCartesian, two": (lambda a: FixCartesian([0, -1], (True, True, False)), 4, []),
+    "two that make a third": (lambda a: [FixedPlane(3, (0, 0, 1)), FixedLine(3, (0, 0, 1))], 0, [3]),
+    "FixAtoms and FixedPlane": (lambda a: [FixAtoms([0]), FixedPlane([0, 1], (0, 0, 1))], 1, [0]),
+    "FixedPlane": (lambda a: FixedPlane([0, -1], (1, 1, 0)), 2, []),
+    "FixedLine": (lambda a: FixedLine([0, -1], (1, 1, 0)), 4, []),
+    "FixedMode": (lambda a: FixedMode(np.arange(24.0).reshape(8, 3)), 1, []),
+    "FixScaled, all": (lambda a: FixScaled([0, -1]), 0, [0, 7]),
+    "FixScaled, two": (lambda a: FixScaled([0, -1], (True, False, True)), 4, []),
+    "FixBondLength": (lambda a: FixBondLength(0, -1), 1, []),
+    "FixBondLengths": (lambda a: FixBondLengths([(0, 3), (3, 4)]), 2, []),
+    "FixInternals": (lambda a: FixInternals(bonds=[[a.get_distance(3, 4), [3, 4]]]), 7, []),  # and no turns, in forces
+    "FixLinearTriatomic": (lambda a: FixLinearTriatomic([(0, 1, 2)]), 4, []),
+    "FixCom": (lambda a: FixCom(), 3, []),
+    "FixSubsetCom": (lambda a: FixSubsetCom([0, 1, 4]), 3, []),
+    "FixScaledParametricRelations": (
+        lambda a: first_atom_stays(FixScaledParametricRelations, a, a.get_scaled_positions()), 0, [0],
+    ),
+    "FixCartesianParametricRelations": (
+        lambda a: first_atom_stays(FixCartesianParametricRelations, a, a.positions), 0, [0],
+    ),
+    "FixSymmetry of none": (FixSymmetry, 0, []),
+    "Hookean": (lambda a: Hookean(0, 1, k=5.0, rt=1.0), 0, []),
+    "ExternalForce": (lambda a: ExternalForce(0, 1, 0.3), 0, []),
+    "MirrorForce": (lambda a: MirrorForce(0, 1, max_dist=9.0), 0, []),
+    "MirrorTorque": (lambda a: MirrorTorque(0, 1, 2, 3, max_angle=360.0), 0, []),
+    "a user's own": (lambda a: Blind(), 2, []),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HELD)
+def test_what_constraints_hold(name):
+    make, n_held, fixed = HELD[name]
+    atoms = cell()
+    atoms.set_constraint(make(atoms))
+    atoms.calc = None  # nothing is evaluated
+    held = held_directions(atoms)
+    assert held.shape == (24, n_held)
+    np.testing.assert_allclose(held.T @ held, np.eye(n_held), atol=1e-10)
+    assert fixed_atoms(atoms).tolist() == fixed
+    move = np.random.default_rng(0).normal(size=24)
+    move -= held @ (held.T @ move)
+    move.reshape(-1, 3)[fixed] = 0.0
+    there = atoms.positions + 1e-5 * move.reshape(-1, 3)
+    kept = atoms.copy()
+    kept.set_positions(there)
+    away = kept.positions - there
+    away -= np.round(away @ np.linalg.inv(atoms.cell)) @ atoms.cell
+    if name != "FixInternals":  # its forces have no part that turns the whole
+        assert np.abs(away).max() < 1e-8
+
+
+def test_symmetry_is_held():
+    atoms = bulk("Cu", a=3.7, cubic=True)
+    atoms.set_constraint(FixSymmetry(atoms))
+    assert fixed_atoms(atoms).tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("index", [[-1], [3], [False, False, False, True]])
+def test_fixed_atoms_leave_the_cell_free(index):
+    atoms = bulk("Cu", a=3.85, cubic=True)
+    atoms.rattle(0.05, seed=1)
+    atoms.calc = EMT()
+    atoms.set_constraint(FixAtoms(index))
+    assert LearnedHop(FrechetCellFilter(atoms), max_hops=0, logfile=None).run(fmax=0.01, steps=60)
+    assert atoms.get_volume() == pytest.approx(46.26, abs=0.3)
+
+
+@pytest.mark.parametrize(
+    "constraint",
+    [FixAtoms([-1, -2]), FixAtoms(mask=[False] * 6 + [True] * 2), FixCartesian([6, 7]), FixCartesian([-2, -1])],
+)
+def test_the_same_atoms_are_the_same_path(constraint, cluster, search):
+    def path(constraint):
+        atoms = cluster()
+        atoms.set_constraint(constraint)
+        opt = search(atoms, patience=None)
+        opt.run(steps=60)
+        return atoms.positions, opt.n_hops, opt.best_energy
+
+    expected = path(FixAtoms([6, 7]))
+    found = path(constraint)
+    np.testing.assert_array_equal(found[0], expected[0])
+    assert found[1:] == expected[1:] and found[1] > 5
+
+
+def test_no_atoms_are_held():
+    assert fixed_atoms(Atoms()).tolist() == []
