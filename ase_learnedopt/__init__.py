@@ -6,6 +6,8 @@ Public names are loaded when first used, so that importing the package imports n
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 
+from . import forked as _forked  # noqa: F401  to see processes fork, whatever is imported later
+
 _HOME = {
     "Learn2Hop": ".adapter",
     "LearnedHop": ".adapter",

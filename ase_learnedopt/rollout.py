@@ -17,6 +17,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from .forked import require_not_forked
 from .sanity import MIN_DISTANCE, nearest_contact
 from .types import Optimizer, PotentialFn, System
 
@@ -69,7 +70,11 @@ def rollout(
 
     Returns:
       The state and the `Trace`.
+
+    Raises:
+      RuntimeError: this process was forked from one that had used jax.
     """
+    require_not_forked()
     limits = {"n_windows": n_windows, "window": window, "min_distance": min_distance}
     return counted_rollout(optimizer, potential, state, budget, target, **limits)[:2]
 

@@ -14,6 +14,7 @@ LAYERS = {
     "types": 0,
     "stopping": 0,
     "precision": 0,
+    "forked": 0,
     "geometry": 1,
     "neighbors": 1,
     "sanity": 1,

@@ -8,6 +8,7 @@ import numpy as np
 from ase.optimize.optimize import DEFAULT_MAX_STEPS, Optimizer
 from ase.parallel import broadcast
 
+from ..forked import require_not_forked
 from . import checks
 from .convert import Rows
 from .final_check import FinalCheck
@@ -58,6 +59,7 @@ class TwoStageRun(Optimizer, FinalCheck):
 
         Raises:
           ValueError: no calculator, atoms on top of each other, an evaluation that is not finite.
+          RuntimeError: this process was forked from one that had used jax.
         """
         checks.require_run(fmax, steps)
         self.fmax = fmax
@@ -120,6 +122,7 @@ class TwoStageRun(Optimizer, FinalCheck):
 
     def _begin(self, steps: int) -> None:
         """Checks the input, and takes the atoms to where the last run or the restart file wants them."""
+        require_not_forked()
         x = self.optimizable.get_x()
         checks.require_ready(self._rows, x)
         if not self._resumed:

@@ -9,6 +9,7 @@ import numpy as np
 from ase.filters import UnitCellFilter
 from ase.optimize.optimize import RestartError
 
+from ..forked import require_not_forked
 from ..optimizers.host_start import start_learned_relax
 from ..optimizers.learned_relax import LearnedRelaxConfig, learned_relax, untrained_relaxation
 from ..sanity import MIN_DISTANCE
@@ -60,6 +61,7 @@ class LearnedOptimizer(TwoStageRun):
 
     Raises:
       ValueError: a keyword has an impossible value; nothing to optimize; hops asked of rows that are no atoms.
+      RuntimeError: this process was forked from one that had used jax.
       ase.optimize.optimize.RestartError: the restart file cannot be continued from.
     """
 
@@ -84,6 +86,7 @@ class LearnedOptimizer(TwoStageRun):
         min_distance: float = MIN_DISTANCE,
         **kwargs,
     ):
+        require_not_forked()
         checks.require_min_distance(min_distance)
         checks.require_positive(length_scale=length_scale, energy_scale=energy_scale, maxstep=maxstep)
         self._limits = checks.Limits(max_hops, target_energy, patience, walltime)

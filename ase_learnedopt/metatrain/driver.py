@@ -15,6 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from ..forked import require_not_forked
 from ..stopping import Stop
 from .checkpoint import Best, load_checkpoint, save_checkpoint
 from .config import TrainConfig
@@ -53,7 +54,9 @@ def train(
 
     Raises:
       ValueError: impossible settings, `out` holds a run and `resume` is not set, or that run is another one.
+      RuntimeError: this process was forked from one that had used jax.
     """
+    require_not_forked()
     out = Path(out)
     if not resume and (out / CHECKPOINT).exists():
         raise ValueError(f"{out} holds a training run: give --resume to go on with it, or another folder")

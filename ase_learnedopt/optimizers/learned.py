@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..forked import require_not_forked
 from ..weights_io import load_weights, read_card
 from . import policy
 from .energy_model import morse_priors
@@ -118,7 +119,9 @@ def load_policy(name: str, weights: str | Path, config: Any = None) -> tuple[dic
 
     Raises:
       ValueError: no such weights, damaged ones, those of another architecture or version or of other constants.
+      RuntimeError: this process was forked from one that had used jax.
     """
+    require_not_forked()
     if str(weights) == "none":
         config = config or find_learned(name).config()
         return find_learned(name).untrained(config), config

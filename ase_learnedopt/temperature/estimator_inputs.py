@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, validate_data
 
+from ..forked import require_not_forked
 from .examples import Examples, merged
 
 
@@ -22,7 +23,9 @@ def input_of(estimator: Any, X, *, reset: bool, **more):
 
     Raises:
       ValueError: anything but finite numbers of that shape.
+      RuntimeError: this process was forked from one that had used jax.
     """
+    require_not_forked()
     own = estimator.model is not None
     dtype = np.int32 if own and getattr(X, "dtype", np.dtype(float)).kind in "iu" else np.float32
     return validate_data(estimator, X, reset=reset, dtype=dtype, allow_nd=own, **more)

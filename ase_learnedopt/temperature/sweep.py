@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from ..forked import require_not_forked
 from ..stopping import Stop
 from .models import as_model, mlp
 from .parallel import Job
@@ -74,7 +75,9 @@ def sweep_beta(
     Raises:
       ValueError: impossible arguments, a file of other trainings, or no rate at which anything is learned at beta = 1.
       KeyboardInterrupt: before the first trials are done, or a second time.
+      RuntimeError: this process was forked from one that had used jax.
     """
+    require_not_forked()
     betas, network = _betas(betas), mlp() if model is None else as_model(model)
     if seeds < 1 or final_seeds < 1 or at_once < 1:
         raise ValueError(f"seeds, final_seeds and at_once are {seeds}, {final_seeds} and {at_once}; give 1 or more")
