@@ -11,6 +11,7 @@ from ase.parallel import broadcast
 from ..forked import require_not_forked
 from . import checks
 from .convert import Rows
+from .energies import as_number
 from .final_check import FinalCheck
 from .restart_file import RestartFile
 from .stages import SEARCH, Room, Stages
@@ -183,7 +184,9 @@ class TwoStageRun(Optimizer, FinalCheck):
         """Returns the gradient `[n_dofs]` at the present geometry; None where it failed and a search can go on."""
         try:
             gradient = self.optimizable.get_gradient()
-            if not self._evaluated and self._stages.seems_wrong(self._awaiting, self.optimizable.get_value()):
+            if not self._evaluated and self._stages.seems_wrong(
+                self._awaiting, as_number(self.optimizable.get_value())
+            ):
                 gradient = self._ask_again()
             self._take(gradient)
         except Exception as error:  # calculators raise what they like where their own iterations do not converge
@@ -213,7 +216,7 @@ class TwoStageRun(Optimizer, FinalCheck):
         """Counts the evaluation at the present geometry once, and refuses what is not finite."""
         if self._evaluated:
             return
-        energy = self.optimizable.get_value() if energy is None else energy
+        energy = as_number(self.optimizable.get_value() if energy is None else energy)
         checks.require_finite(self._rows, energy, gradient, self._stages.n_evaluations + 1)
         self._stages.require_sane(self._awaiting, energy)
         self._energy, self._gradient, self._evaluated = float(energy), gradient, True

@@ -13,10 +13,11 @@ import numpy as np
 class Minimum:
     """Describes one local minimum."""
 
-    energy: float  # eV
+    energy: float  # eV, what the forces belong to
     positions: np.ndarray  # [n_rows, 3] Angstrom
     first_seen: int  # evaluation at which it was first reached
     times_seen: int
+    without_smearing: float | None = None  # eV, the other energy of a calculator that gives two
 
 
 class Minima:
@@ -28,26 +29,28 @@ class Minima:
         self._records: list[Minimum] = []
         self._energies = np.zeros(0)
 
-    def add(self, energy: float, positions: np.ndarray, evaluation: int, again: bool = True) -> Minimum:
+    def add(
+        self, energy: float, positions: np.ndarray, evaluation: int, again: bool = True, plain: float | None = None
+    ) -> Minimum:
         """Records a minimum and returns its record; `again`: a minimum met before counts as met once more."""
         for k in np.flatnonzero(np.abs(self._energies - energy) < self.window):
             record = self._records[k]
             if self._same(record.positions, positions):
                 record.times_seen += again
                 if energy < record.energy:
-                    record.energy, record.positions = energy, positions.copy()
+                    record.energy, record.positions, record.without_smearing = energy, positions.copy(), plain
                     self._energies[k] = energy
                 return record
-        record = Minimum(energy, positions.copy(), evaluation, 1)
+        record = Minimum(energy, positions.copy(), evaluation, 1, plain)
         self._records.append(record)
         self._energies = np.append(self._energies, energy)
         return record
 
-    def correct(self, positions: np.ndarray, wrong: float, right: float) -> None:
+    def correct(self, positions: np.ndarray, wrong: float, right: float, plain: float | None = None) -> None:
         """Gives a minimum of a wrong energy in eV its right one; one that has none, infinity, is dropped."""
         for k in np.flatnonzero(np.abs(self._energies - wrong) < self.window):
             if self._same(self._records[k].positions, positions):
-                self._records[k].energy = right
+                self._records[k].energy, self._records[k].without_smearing = right, plain
         self._records = [record for record in self._records if np.isfinite(record.energy)]
         self._energies = np.array([record.energy for record in self._records])
 

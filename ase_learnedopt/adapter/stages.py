@@ -12,6 +12,7 @@ from ..types import HOP, MINIMUM, MODEL, RESTART, System
 from .checks import Limits, key_from_seed
 from .compiled import Policy
 from .convert import Rows, to_rows, to_system
+from .energies import without_smearing
 from .guard import Guard
 from .method import LearnedMethod
 from .minima import Minima
@@ -155,7 +156,8 @@ class Stages:
         """Records a local minimum; `again`: not the refinement of one that was counted."""
         if energy < self.best_energy and self._best_is_sane:
             return  # no structure, or it would be the best
-        self.minima.add(energy, to_rows(x, self._rows.n_rows), self.n_evaluations, again)
+        plain = None if self._rows.atoms is None else without_smearing(self._rows.atoms, energy)
+        self.minima.add(energy, to_rows(x, self._rows.n_rows), self.n_evaluations, again, plain)
 
     @property
     def needs_check(self) -> bool:
@@ -171,7 +173,8 @@ class Stages:
         if abs(energy - self.best_energy) <= SAME * self.scales[1]:
             self._checked = self.best_energy
             return True
-        self.minima.correct(to_rows(self.best_x, self._rows.n_rows), self.best_energy, energy)
+        plain = None if self._rows.atoms is None else without_smearing(self._rows.atoms, energy)
+        self.minima.correct(to_rows(self.best_x, self._rows.n_rows), self.best_energy, energy, plain)
         known = [(record.energy, record.positions.reshape(-1)[: self._rows.n_dofs]) for record in self.minima.sorted()]
         self.best_energy, self.best_x = min([(energy, self.best_x), *known], key=lambda pair: pair[0])
         self._checked = energy

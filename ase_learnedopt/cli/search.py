@@ -51,6 +51,7 @@ def _search(arguments: argparse.Namespace) -> int:
     given = {name: value for name, value in vars(arguments).items() if name not in own}
     if "input" not in given and not arguments.resume:
         arguments.parser.error("a formula or file is needed (only --resume knows it already)")
+    from ..adapter.energies import differ, without_smearing
     from ..search.command import describe_ending, search_command
     from ..search.report import table
 
@@ -58,7 +59,13 @@ def _search(arguments: argparse.Namespace) -> int:
         given, arguments.out, resume=arguments.resume, overwrite=arguments.overwrite, show_progress=not arguments.quiet
     )
     print(f"{result.best.get_chemical_formula()}: {describe_ending(result)}\n\n{table(result.minima)}\n")
-    print(f"Lowest: {result.best_energy:.6f} eV, largest force {result.fmax:.3g} eV/A. Results are in {result.out}/")
+    plain = without_smearing(result.best, result.best_energy)
+    kind = f" (free energy; {plain:.6f} eV without smearing)" if differ(result.best_energy, plain) else ""
+    print(
+        f"Lowest: {result.best_energy:.6f} eV{kind}, largest force {result.fmax:.3g} eV/A. Results are in {result.out}/"
+    )
+    if result.not_kept:
+        print(f"Beware: {result.not_kept}.")
     if result.calculator_error:
         print(f"Beware: {result.calculator_error}.")
     return 0 if result.stopped_by is None else 128 + result.stopped_by

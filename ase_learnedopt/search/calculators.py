@@ -12,6 +12,8 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.names import names as ase_names
 
+from ..adapter.energies import energy_of
+
 
 class Choice(NamedTuple):
     """Says where a calculator lives, what to install for it, and its keywords unless the user says otherwise."""
@@ -97,7 +99,7 @@ def check_calculator(atoms: Atoms, name: str) -> None:
     if missing:
         raise ValueError(f"calculator {name} has no parameters for {', '.join(missing)}; it knows {' '.join(known)}")
     try:
-        forces, energy = atoms.get_forces(), atoms.get_potential_energy()
+        forces, energy = atoms.get_forces(), energy_of(atoms)
     except Exception as error:
         raise ValueError(f"calculator {name} cannot evaluate the start: {type(error).__name__}: {error}") from error
     if not (math.isfinite(energy) and np.isfinite(forces).all()):

@@ -6,6 +6,7 @@ from typing import Any
 from ase import Atoms
 from ase.calculators.calculator import CalculatorError
 
+from ..adapter.energies import energy_of
 from .calculators import make_calculator, natural_scales, parse_keywords
 from .folder import Folder
 from .inputs import Structure, place, read_structure
@@ -73,7 +74,7 @@ def _first_start(structure: Structure, calculator: Any, seed: int, length_scale:
         if structure.parts is None:
             return atoms
         try:
-            atoms.get_potential_energy()
+            energy_of(atoms)
             return atoms
         except CalculatorError:  # such as a self-consistent cycle that does not converge
             continue

@@ -8,10 +8,14 @@ from ase import Atoms
 from ase.io import read, write
 from ase.io.trajectory import Trajectory
 
+from .file_fields import for_ase_files, join
+from .kept import copy_atoms
 from .report import read_json
 
 SAME_ON_RESUME = ("seed", "weights", "calculator", "length_scale", "energy_scale", "maxstep", "min_distance", "fmax")
 """Settings that a resumed search must share with the one it continues."""
+FIELDS = "ase_learnedopt"
+"""Key in the `info` of `start.traj` under which stands what a trajectory has no place for."""
 
 
 class Folder:
@@ -76,7 +80,15 @@ class Folder:
             raise ValueError(f"{self.start} cannot be read ({error}): the search cannot be resumed") from error
         assert isinstance(atoms, Atoms)
         atoms.calc = None
+        join(atoms, atoms.info.get(FIELDS, ""))
         return atoms
+
+    def write_start(self, atoms: Atoms) -> None:
+        """Writes the structure that the search begins with, with all that the file can hold of it."""
+        start, rest, _ = for_ase_files(copy_atoms(atoms))
+        if rest:
+            start.info[FIELDS] = rest
+        write_structure(self.start, start)
 
 
 def compare_settings(before: dict[str, Any], now: dict[str, Any]) -> None:

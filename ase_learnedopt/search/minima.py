@@ -7,13 +7,16 @@ changes nothing, so a resumed search repairs whatever its predecessor had no tim
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.singlepoint import SinglePointCalculator
 from ase.db import connect
 
+from ..adapter import energies
+from .file_fields import for_ase_files, join
 from .fingerprint import REACH, TOLERANCE, difference, fingerprint, typical_bond
+from .kept import copy_atoms, remember
 
 ENERGY_WINDOW = 0.005
 """eV, default energy difference up to which two minima may be the same."""
@@ -23,8 +26,8 @@ ENERGY_WINDOW = 0.005
 class Minimum:
     """Describes one distinct minimum."""
 
-    energy: float  # eV
-    atoms: Atoms
+    energy: float  # eV, what the forces belong to
+    atoms: Atoms  # with all fields of the start, but for those that a file it was read from could not hold
     sightings: dict[str, int] = field(default_factory=dict)  # "label:evaluation of the first sight" -> times seen
     id: int | None = None  # row of the file
 
@@ -87,21 +90,30 @@ class MinimaDatabase:
         """Returns the minima, lowest energy first."""
         return [self._minima[k] for k in np.argsort(self._energies, kind="stable")]
 
-    def add(self, atoms: Atoms, energy: float, evaluation: int, times_seen: int = 1, label: str = "") -> Minimum:
+    def add(
+        self,
+        atoms: Atoms,
+        energy: float,
+        evaluation: int,
+        times_seen: int = 1,
+        label: str = "",
+        without_smearing: float | None = None,
+    ) -> Minimum:
         """Records a sighting and returns its minimum; a later call with the same label and evaluation updates it.
 
         Args:
           atoms: the structure; copied, without its calculator.
-          energy: eV.
+          energy: eV, what the forces belong to.
           evaluation: evaluation at which this search first saw it.
           times_seen: how often this search has seen it so far.
           label: name of the search, such as `seed 0`; ase.db takes no bare number.
+          without_smearing: eV, the other energy of a calculator that gives two.
         """
         key = f"{label}:{evaluation}"
         k = self._where.get(key)
         k = self._find(atoms, energy) if k is None else k
         if k is None:
-            minimum = Minimum(float(energy), _bare(atoms, energy), {key: int(times_seen)})
+            minimum = Minimum(float(energy), _bare(atoms, energy, without_smearing), {key: int(times_seen)})
             self._append(minimum)
             self._write(minimum, structure=True)
             return minimum
@@ -111,7 +123,7 @@ class MinimaDatabase:
             self._where[key] = k
             minimum.sightings[key] = max(int(times_seen), minimum.sightings.get(key, 0))
             if lower:
-                minimum.energy, minimum.atoms = float(energy), _bare(atoms, energy)
+                minimum.energy, minimum.atoms = float(energy), _bare(atoms, energy, without_smearing)
                 self._energies[k] = energy
                 self._prints.pop(k, None)
             self._write(minimum, structure=lower)
@@ -141,7 +153,8 @@ class MinimaDatabase:
             for other in _read(Path(path)):
                 for key, times in other.sightings.items():
                     label, _, evaluation = key.rpartition(":")
-                    self.add(other.atoms, other.energy, int(evaluation), times, label)
+                    plain = energies.without_smearing(other.atoms, other.energy)
+                    self.add(other.atoms, other.energy, int(evaluation), times, label, plain)
 
     def _append(self, minimum: Minimum) -> None:
         self._where.update(dict.fromkeys(minimum.sightings, len(self._minima)))
@@ -169,21 +182,24 @@ class MinimaDatabase:
     def _write(self, minimum: Minimum, structure: bool) -> None:
         if self._db is None:
             return
-        data = {"sightings": minimum.sightings}
+        data: dict[str, Any] = {"sightings": minimum.sightings}
+        atoms = None
+        if structure:
+            atoms, rest, _ = for_ase_files(minimum.atoms)
+            data.update(energy=minimum.energy, fields=rest)
         pairs: dict[str, int | str] = {"evaluation": minimum.evaluation, "times_seen": minimum.times_seen}
         if minimum.label:
             pairs["label"] = minimum.label
         if minimum.id is None:
-            minimum.id = self._db.write(minimum.atoms, key_value_pairs=pairs, data=data)
+            minimum.id = self._db.write(atoms, key_value_pairs=pairs, data=data)
         else:
-            self._db.update(minimum.id, atoms=minimum.atoms if structure else None, data=data, **pairs)
+            self._db.update(minimum.id, atoms=atoms, data=data, **pairs)
 
 
-def _bare(atoms: Atoms, energy: float) -> Atoms:
-    """Returns a copy that carries nothing but the energy."""
-    copy = Atoms(atoms)  # not atoms.copy(): subclasses such as ase.cluster.Cluster may fail to copy themselves
-    copy.info = {}
-    copy.calc = SinglePointCalculator(copy, energy=float(energy))
+def _bare(atoms: Atoms, energy: float, plain: float | None) -> Atoms:
+    """Returns a copy that has no results but the energy."""
+    copy = copy_atoms(atoms)
+    remember(copy, energy, plain=plain)
     return copy
 
 
@@ -192,7 +208,13 @@ def _read(path: Path) -> list[Minimum]:
     if not path.exists():
         raise ValueError(f"there is no file of minima {path}")
     try:
-        rows = list(connect(str(path), type="db", use_lock_file=False).select())
-        return [Minimum(row.energy, row.toatoms(), dict(row.data["sightings"]), row.id) for row in rows]
+        return [_minimum(row) for row in connect(str(path), type="db", use_lock_file=False).select()]
     except Exception as error:
         raise ValueError(f"{path} is no ase.db file of minima written by this package: {error}") from error
+
+
+def _minimum(row: Any) -> Minimum:
+    """Returns what a row describes."""
+    atoms, data = row.toatoms(), row.data
+    join(atoms, data.get("fields", ""))
+    return Minimum(data.get("energy", row.energy), atoms, dict(data["sightings"]), row.id)

@@ -5,11 +5,13 @@ import time
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.singlepoint import SinglePointCalculator
 from ase.io import read
 
 from ..adapter import LearnedHop
+from ..adapter.energies import differ, energy_of, without_smearing
+from .file_fields import for_ase_files, for_extxyz
 from .folder import Folder, open_trajectory, write_structure
+from .kept import copy_atoms, remember, without_springs
 from .minima import MinimaDatabase
 from .trace import TraceFile, read_trace
 
@@ -33,12 +35,13 @@ class Recorder:
     Attributes:
       n_evaluations: number of the last evaluation noted.
       minima: the distinct minima so far.
-      best_energy: eV, lowest energy of all evaluations.
+      best_energy: eV, lowest energy of all evaluations; as everywhere that which the forces belong to.
       best_evaluation: evaluation that gave it.
     """
 
     def __init__(self, opt: LearnedHop, atoms: Atoms, folder: Folder, trajectory: bool, goes_on: bool):
         self._opt, self._atoms, self._folder = opt, atoms, folder
+        self._is_whole = not for_ase_files(atoms).lost
         done = opt.n_evaluations if goes_on else sys.maxsize
         self.n_evaluations = opt.n_evaluations
         self._trace = TraceFile(folder.trace, keep=done)
@@ -63,12 +66,19 @@ class Recorder:
         if self._opt.has_failed:
             self._note(np.inf, np.inf, self._atoms.copy())
             return
-        energy, forces = float(self._atoms.get_potential_energy()), self._atoms.get_forces()
+        energy, forces = energy_of(self._atoms), self._atoms.get_forces()
+        plain = without_smearing(self._atoms, energy)
+        if self.n_evaluations == 1 and differ(energy, plain):
+            self._opt.logfile.write(
+                f"LearnedHop:  energies are free energies, which the forces belong to; without smearing the first is "
+                f"{plain:.6f} eV\n"
+            )
         fmax = float(np.linalg.norm(forces, axis=1).max())
         self._note(energy, fmax, self._atoms)
         if self._opt.best_evaluation == self.n_evaluations:
             self.best_energy, self.best_fmax, self.best_evaluation = energy, fmax, self.n_evaluations
-            self._best, self._best_is_saved = _frozen(self._atoms, energy=energy, forces=forces.copy()), False
+            bare = self._atoms.get_forces(apply_constraint=False)
+            self._keep_best(energy, bare, plain)
         if self._opt.n_hops != self._n_hops:
             self._n_hops = self._opt.n_hops
             self._sync(everything=self._due())
@@ -79,14 +89,17 @@ class Recorder:
         """Writes a line of the trace, and a frame, so that both have one for every evaluation."""
         self._trace.add(self.n_evaluations, energy, fmax, self._opt.n_hops)
         if self._trajectory is not None:
-            self._trajectory.write(atoms)
+            # ASE would lose all constraints where one cannot be written.
+            self._trajectory.write(atoms if self._is_whole else for_ase_files(atoms).atoms)
 
     def close(self) -> None:
         """Writes what is left to write and closes the files; the optimizer has left the atoms at the best structure."""
         self._drop_wrong()
         self._sync(everything=True)
         if self._best is None and self._opt.n_evaluations:
-            self._best, self._best_is_saved = _frozen(self._atoms, energy=self._opt.best_energy), False
+            energy = self._opt.best_energy
+            plain = next((record.without_smearing for record in self._opt.minima if record.energy == energy), None)
+            self._keep_best(energy, None, plain)
         if not self._best_is_saved:
             self._save_best()
         self._trace.close()
@@ -98,11 +111,16 @@ class Recorder:
         """Returns the lowest structure, with its energy and forces; the start before the first evaluation."""
         return self._atoms if self._best is None else self._best
 
+    def _keep_best(self, energy: float, forces: np.ndarray | None, plain: float | None) -> None:
+        """Copies the present geometry; see `remember`."""
+        self._best, self._best_is_saved = copy_atoms(self._atoms), False
+        remember(self._best, energy, forces, plain)
+
     def _due(self) -> bool:
         return time.monotonic() - self._saved > SAVE_INTERVAL
 
     def _save_best(self) -> None:
-        write_structure(self._folder.best, self.best)
+        write_structure(self._folder.best, for_extxyz(self.best).atoms)
         self._best_is_saved, self._saved = True, time.monotonic()
 
     def _sync(self, everything: bool) -> None:
@@ -111,10 +129,12 @@ class Recorder:
             old = self._written.get(record.first_seen)
             new = (record.times_seen, record.energy)
             if old is None or new[1] < old[1] or (everything and new != old):
-                structure = Atoms(self._atoms)
+                structure = copy_atoms(self._atoms)
                 structure.set_positions(record.positions, apply_constraint=False)
                 label = f"seed {self._opt.seed}"
-                self.minima.add(structure, record.energy, record.first_seen, record.times_seen, label)
+                self.minima.add(
+                    structure, record.energy, record.first_seen, record.times_seen, label, record.without_smearing
+                )
                 self._written[record.first_seen] = new
 
     def _drop_wrong(self) -> None:
@@ -137,13 +157,10 @@ class Recorder:
         if self._folder.best.exists():
             best = read(self._folder.best)
             assert isinstance(best, Atoms)
+            energy = energy_of(best)
             # Else it was saved before or after the moment that the restart file is of, and `close` will mend it.
-            if abs(best.get_potential_energy() - self.best_energy) < 1e-6:
-                self._best = best
-
-
-def _frozen(atoms: Atoms, **results) -> Atoms:
-    """Returns a copy of a structure that remembers its energy and perhaps forces."""
-    copy = Atoms(atoms, info={})
-    copy.calc = SinglePointCalculator(copy, **results)
-    return copy
+            if abs(energy - self.best_energy) < 1e-6:
+                self._best = copy_atoms(self._atoms)
+                self._best.set_positions(best.positions, apply_constraint=False)
+                forces = without_springs(self._best, best.get_forces())
+                remember(self._best, energy, forces, without_smearing(best, energy))

@@ -4,6 +4,7 @@ The folder is whole at every moment: files are appended line by line or frame by
 """
 
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,10 +14,13 @@ from typing import Any
 from ase import Atoms
 
 from ..adapter import LearnedHop
+from ..adapter.energies import without_smearing
 from ..sanity import MIN_DISTANCE
 from ..stopping import Stop
 from .calculators import check_calculator
-from .folder import Folder, compare_settings, same_structure, write_structure
+from .file_fields import what_is_lost
+from .folder import Folder, compare_settings, same_structure
+from .kept import copy_atoms
 from .minima import Minimum
 from .progress import progress_bar
 from .recorder import Recorder
@@ -29,7 +33,7 @@ class SearchResult:
     """Holds what a search found."""
 
     best: Atoms  # lowest structure, with its energy and forces
-    best_energy: float  # eV
+    best_energy: float  # eV, what the forces belong to: the free energy of calculators that give two
     fmax: float  # eV/Angstrom, largest force on an atom of it
     minima: list[Minimum]  # distinct local minima, lowest first
     status: str  # target, patience, walltime, budget, interrupted
@@ -39,6 +43,7 @@ class SearchResult:
     calculator_error: str | None  # what the check of the best energy found wrong at the end
     out: Path
     stopped_by: int | None = None  # number of the signal that interrupted it
+    not_kept: str | None = None  # what the files cannot hold of the atoms; `best` and `minima` have it
 
 
 def search(atoms: Atoms, *, evaluations: int, out: str | Path, seed: int = 0, **settings: Any) -> SearchResult:
@@ -100,7 +105,7 @@ def run_search(
       seed: of the random stream.
       weights: of `LearnedHop`.
       fmax: eV/Angstrom, of the best structure at the end.
-      target_energy: eV, energy that ends the search.
+      target_energy: eV, energy that ends the search, of the kind that forces belong to.
       patience: hops without a new best that end the search; None: the evaluations end it.
       walltime: seconds that this run may take.
       length_scale: Angstrom, typical bond length.
@@ -139,13 +144,16 @@ def run_search(
         compare_settings(before["settings"], plain(settings))
         atoms = _start_of(folder, atoms)
     else:
-        atoms = Atoms(atoms, calculator=atoms.calc)
+        atoms = copy_atoms(atoms, atoms.calc)
         LearnedHop(atoms, logfile=None, **keywords)  # impossible settings show before anything is replaced
         check_calculator(atoms, calculator_name or type(atoms.calc).__name__)
         folder.claim(overwrite)
-        write_structure(folder.start, start)
+        folder.write_start(start)
     opt = LearnedHop(atoms, restart=folder.restart, logfile=folder.log, **keywords)
     opt.fresh_calculator = fresh_calculator
+    not_kept, nowhere = what_is_lost(atoms)
+    if nowhere:
+        warnings.warn(f"{not_kept}: only `best` and `minima` of the result do", RuntimeWarning, stacklevel=3)
     about = {
         "arguments": arguments or {},
         "settings": settings,
@@ -154,7 +162,10 @@ def run_search(
         "formula": atoms.get_chemical_formula(),
         "begun": datetime.now(UTC).isoformat(timespec="seconds"),
         "before": before.get("status"),  # how the search ended that this one continues
+        "not_kept": not_kept,
     }
+    if not_kept is not None:
+        opt.logfile.write(f"LearnedHop:  {not_kept}\n")
     write_json(folder.run, {**about, "status": "running"})
     return _Search(opt, atoms, folder, about).run(fmax, evaluations, trajectory, show_progress)
 
@@ -204,6 +215,7 @@ class _Search:
         seconds = time.monotonic() - self._begin
         figures = {
             "best_energy_eV": recorder.best_energy,
+            "best_energy_without_smearing_eV": without_smearing(best, recorder.best_energy),
             "fmax_of_best_eV_per_A": fmax,
             "evaluation_of_best": recorder.best_evaluation,
             "n_evaluations": recorder.n_evaluations,
@@ -230,6 +242,7 @@ class _Search:
             best=best, best_energy=recorder.best_energy, fmax=fmax, minima=recorder.minima.sorted(), status=status,
             n_evaluations=recorder.n_evaluations, n_hops=opt.n_hops, seconds=seconds,
             calculator_error=opt.calculator_error, out=folder.path, stopped_by=stopped_by,
+            not_kept=self._about["not_kept"],
         )  # fmt: skip
 
 
@@ -238,5 +251,9 @@ def _start_of(folder: Folder, atoms: Atoms) -> Atoms:
     start = folder.read_start()
     if not same_structure(start, atoms):
         raise ValueError(f"--resume continues the same search, but {folder.path} began with another structure")
+    start.info = {**atoms.info, **start.info}  # what a file cannot hold is still in the atoms given
+    start.arrays = {**{name: array.copy() for name, array in atoms.arrays.items()}, **start.arrays}
+    if len(start.constraints) < len(atoms.constraints):
+        start.set_constraint(copy_atoms(atoms).constraints)
     start.calc = atoms.calc
     return start
