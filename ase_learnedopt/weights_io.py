@@ -9,8 +9,6 @@ import difflib
 import hashlib
 import io
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
@@ -20,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from .released_weights import list_aliases, list_weights, shipped_folder, versioned_name
+from .whole_file import whole_file
 
 FORMAT = "ase-learnedopt weights 1"
 REQUIRED = ("architecture", "features", "config", "tasks", "seeds", "budget", "command", "result")
@@ -221,15 +220,8 @@ def with_npz(path: Path) -> Path:
 def write_whole(path: Path, data: bytes) -> None:
     """Writes a file in one move, so that it is never there in part."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole_file(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def package_version() -> str:

@@ -15,6 +15,8 @@ LAYERS = {
     "stopping": 0,
     "precision": 0,
     "forked": 0,
+    "whole_file": 0,
+    "one_writer": 0,
     "geometry": 1,
     "neighbors": 1,
     "sanity": 1,

@@ -1,5 +1,6 @@
 import hashlib
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -247,7 +248,7 @@ def test_failed_write_leaves_the_old_pair(monkeypatch, saved):
     def full_disk(*_):
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(weights_io.os, "fdopen", full_disk)
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(OSError, match="no space"):
         save_weights(saved, {"x": np.ones(3)}, CARD)
     monkeypatch.undo()

@@ -8,15 +8,17 @@ from typing import Any
 from ase.io.jsonio import decode, encode
 from ase.optimize.optimize import RestartError
 
+from ..whole_file import whole_file
+
 SHARE_OF_TIME = 0.1
 """Share of a run that writing restart files may take; a resumed run repeats what came after the last one, exactly."""
 
 
 class RestartFile:
-    """Writes one file, as often as its share of time allows."""
+    """Writes one file, as often as its share of time allows, wherever the working directory moves."""
 
     def __init__(self, path: str | Path | None, master: bool):
-        self._path = Path(path) if path is not None and master else None
+        self._path = Path(path).absolute() if path is not None and master else None
         self._next = 0.0
 
     @property
@@ -29,15 +31,10 @@ class RestartFile:
         if self._path is None:
             return
         begin = time.monotonic()
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}.tmp")
-        try:
-            with temporary.open("w") as file:
-                file.write(encode(data))
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with whole_file(self._path) as temporary, temporary.open("w") as file:
+            file.write(encode(data))
+            file.flush()
+            os.fsync(file.fileno())
         end = time.monotonic()
         self._next = end + (end - begin) / SHARE_OF_TIME
 

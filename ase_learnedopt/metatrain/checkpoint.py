@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ..whole_file import whole_file
 from .config_file import as_dict
 from .trainer import Trainer, TrainState
 
@@ -40,12 +41,10 @@ def save_checkpoint(path: Path, trainer: Trainer, state: TrainState, best: Best 
         "held_out": trainer.held_out.known,
         "best": None if best is None else [best.step, best.score, best.evaluation],
     }
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("wb") as file:
+    with whole_file(path) as temporary, temporary.open("wb") as file:
         np.savez(file, about=np.frombuffer(json.dumps(about).encode(), np.uint8), **arrays)  # type: ignore[arg-type]
         file.flush()
         os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def load_checkpoint(path: Path, trainer: Trainer) -> tuple[TrainState, Best | None]:

@@ -17,6 +17,7 @@ import numpy as np
 
 from ..forked import require_not_forked
 from ..stopping import Stop
+from ..whole_file import whole_file
 from .checkpoint import Best, load_checkpoint, save_checkpoint
 from .config import TrainConfig
 from .config_file import print_config
@@ -142,6 +143,5 @@ def _keep(path: Path, step: int) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    with whole_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")

@@ -8,6 +8,7 @@ from ase import Atoms
 from ase.io import read, write
 from ase.io.trajectory import Trajectory
 
+from ..whole_file import whole_file
 from .file_fields import for_ase_files, join
 from .kept import copy_atoms
 from .report import read_json
@@ -110,21 +111,17 @@ def open_trajectory(path: Path, keep: int) -> Any:
         return Trajectory(path, "w")
     with Trajectory(path) as old:
         n_frames = len(old)
-        if n_frames > keep:
-            temporary = path.with_name(f".{path.name}.tmp")
-            with Trajectory(temporary, "w") as new:
-                for k in range(keep):
-                    new.write(old[k])
     if n_frames > keep:
-        temporary.replace(path)
+        with whole_file(path) as temporary, Trajectory(path) as old, Trajectory(temporary, "w") as new:
+            for k in range(keep):
+                new.write(old[k])
     return Trajectory(path, "a")
 
 
 def write_structure(path: Path, atoms: Atoms) -> None:
     """Writes a structure in one move."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    write(temporary, atoms, format="traj" if path.suffix == ".traj" else "extxyz")
-    temporary.replace(path)
+    with whole_file(path) as temporary:
+        write(temporary, atoms, format="traj" if path.suffix == ".traj" else "extxyz")
 
 
 def same_structure(a: Atoms, b: Atoms) -> bool:

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..whole_file import whole_file
+
 HEADER = "evaluation,energy_eV,fmax_eV_per_A,n_hops\n"
 
 
@@ -83,16 +85,14 @@ def plot_trace(trace: Trace, title: str, path: Path) -> None:
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)
-    temporary = path.with_name(f".{path.name}.tmp")
-    figure.savefig(temporary, dpi=150, format="png")
-    temporary.replace(path)
+    with whole_file(path) as temporary:
+        figure.savefig(temporary, dpi=150, format="png")
 
 
 def replace_text(path: Path, text: str) -> None:
     """Writes a file in one move, so that it is never half-written."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text)
-    temporary.replace(path)
+    with whole_file(path) as temporary:
+        temporary.write_text(text)
 
 
 def _line(evaluation: int, energy: float, fmax: float, n_hops: int) -> str:
