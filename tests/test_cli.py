@@ -26,6 +26,8 @@ def test_search_shows_a_table_and_leaves_results(tmp_path, capsys):
     assert "first seen" in printed
     assert "icosahedral Ih" in printed
     assert read(out / "best.xyz").get_potential_energy() == pytest.approx(9.3614, abs=1e-3)
+    met = json.loads((out / "run.json").read_text())["figures"]["minimum_first_met"]
+    assert printed.splitlines()[-1].endswith(f"first met at evaluation {met}. Results are in {out}/")
     arguments = json.loads((out / "run.json").read_text())["arguments"]
     assert arguments == {
         "input": "Cu13", "calculator": "emt", "calculator_kwargs": None, "seed": 0, "evaluations": 200,

@@ -62,7 +62,8 @@ def _search(arguments: argparse.Namespace) -> int:
     plain = without_smearing(result.best, result.best_energy)
     kind = f" (free energy; {plain:.6f} eV without smearing)" if differ(result.best_energy, plain) else ""
     print(
-        f"Lowest: {result.best_energy:.6f} eV{kind}, largest force {result.fmax:.3g} eV/A. Results are in {result.out}/"
+        f"Lowest: {result.best_energy:.6f} eV{kind}, largest force {result.fmax:.3g} eV/A, first met at evaluation "
+        f"{result.first_met}. Results are in {arguments.out}/"
     )
     if result.not_kept:
         print(f"Beware: {result.not_kept}.")

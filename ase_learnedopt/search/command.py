@@ -42,7 +42,9 @@ def search_command(
     folder = Folder(out)
     before = folder.check_resumable()["arguments"] if resume else {}
     options = {**DEFAULTS, **before, **given}
-    structure = read_structure(options["input"]) if "input" in given else None
+    # A search that was killed before it wrote its start begins again.
+    anew = "input" in given or not folder.start.exists()
+    structure = read_structure(options["input"]) if anew else None
     start = folder.read_start() if structure is None else structure.atoms
     keywords = parse_keywords(options["calculator_kwargs"])
     calculator = make_calculator(options["calculator"], keywords, start)

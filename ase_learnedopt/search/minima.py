@@ -69,13 +69,13 @@ class MinimaDatabase:
         bond: float | None = None,
     ):
         self.energy_window, self.tolerance, self.bond = energy_window, tolerance, bond
-        self.path = None if path is None else Path(path)
+        self.path = None if path is None else Path(path).absolute()
         self._minima: list[Minimum] = []
         self._energies = np.zeros(0)
         self._prints: dict[int, dict] = {}
         self._where: dict[str, int] = {}
         # ase's lock file would outlive a killed process and block its successor; SQLite locks by itself.
-        self._db = None if path is None else connect(str(path), type="db", use_lock_file=False)
+        self._db = None if path is None else connect(str(self.path), type="db", use_lock_file=False)
         if self.path is not None and self.path.exists():
             for minimum in _read(self.path):
                 self._append(minimum)
@@ -128,6 +128,11 @@ class MinimaDatabase:
                 self._prints.pop(k, None)
             self._write(minimum, structure=lower)
         return minimum
+
+    def find(self, atoms: Atoms, energy: float) -> Minimum | None:
+        """Returns the minimum that a structure of a given energy in eV belongs to, None if there is none."""
+        k = self._find(atoms, energy)
+        return None if k is None else self._minima[k]
 
     def drop(self, label: str, evaluation: int) -> None:
         """Forgets a sighting, and its minimum where no other search has seen it."""

@@ -111,6 +111,15 @@ class Recorder:
         """Returns the lowest structure, with its energy and forces; the start before the first evaluation."""
         return self._atoms if self._best is None else self._best
 
+    @property
+    def first_met(self) -> int:
+        """Returns the evaluation at which the minimum of the best structure was first met, or that of the structure.
+
+        A later visit, or the relaxation at the end, may be lower by what a relaxation leaves.
+        """
+        minimum = self.minima.find(self.best, self.best_energy) if np.isfinite(self.best_energy) else None
+        return self.best_evaluation if minimum is None else min(minimum.evaluation, self.best_evaluation)
+
     def _keep_best(self, energy: float, forces: np.ndarray | None, plain: float | None) -> None:
         """Copies the present geometry; see `remember`."""
         self._best, self._best_is_saved = copy_atoms(self._atoms), False

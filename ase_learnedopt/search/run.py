@@ -8,9 +8,11 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from ase import Atoms
 
 from ..adapter import LearnedHop
@@ -44,6 +46,7 @@ class SearchResult:
     out: Path
     stopped_by: int | None = None  # number of the signal that interrupted it
     not_kept: str | None = None  # what the files cannot hold of the atoms; `best` and `minima` have it
+    first_met: int = 0  # evaluation at which the minimum of the best structure was first met
 
 
 def search(atoms: Atoms, *, evaluations: int, out: str | Path, seed: int = 0, **settings: Any) -> SearchResult:
@@ -120,8 +123,7 @@ def run_search(
       calculator_name: for messages.
       arguments: what to note in `run.json` beside the settings, such as the command line.
     """
-    if not isinstance(evaluations, int) or evaluations < 1:
-        raise ValueError(f"evaluations must be a whole number of 1 or more, not {evaluations!r}")
+    evaluations = _whole_number(evaluations)
     if atoms.calc is None:
         raise ValueError("the atoms have no calculator: set atoms.calc first")
     folder, start = Folder(out), atoms
@@ -139,35 +141,42 @@ def run_search(
             "min_distance",
         )
     }  # fmt: skip
-    before = folder.check_resumable() if resume else {}
     if resume:
-        compare_settings(before["settings"], plain(settings))
-        atoms = _start_of(folder, atoms)
-    else:
-        atoms = copy_atoms(atoms, atoms.calc)
-        LearnedHop(atoms, logfile=None, **keywords)  # impossible settings show before anything is replaced
-        check_calculator(atoms, calculator_name or type(atoms.calc).__name__)
-        folder.claim(overwrite)
-        folder.write_start(start)
-    opt = LearnedHop(atoms, restart=folder.restart, logfile=folder.log, **keywords)
-    opt.fresh_calculator = fresh_calculator
-    not_kept, nowhere = what_is_lost(atoms)
-    if nowhere:
-        warnings.warn(f"{not_kept}: only `best` and `minima` of the result do", RuntimeWarning, stacklevel=3)
-    about = {
-        "arguments": arguments or {},
-        "settings": settings,
-        "weights": describe_weights(weights),
-        "versions": versions(),
-        "formula": atoms.get_chemical_formula(),
-        "begun": datetime.now(UTC).isoformat(timespec="seconds"),
-        "before": before.get("status"),  # how the search ended that this one continues
-        "not_kept": not_kept,
-    }
-    if not_kept is not None:
-        opt.logfile.write(f"LearnedHop:  {not_kept}\n")
-    write_json(folder.run, {**about, "status": "running"})
-    return _Search(opt, atoms, folder, about).run(fmax, evaluations, trajectory, show_progress)
+        folder.check_resumable()  # before a folder is made
+    with folder.only_writer():
+        before = folder.check_resumable() if resume else {}
+        if resume:
+            compare_settings(before["settings"], plain(settings))
+            atoms = _start_of(folder, atoms)
+        else:
+            folder.check_free(overwrite)
+            atoms = copy_atoms(atoms, atoms.calc)
+            LearnedHop(atoms, logfile=None, **keywords)  # impossible settings show before anything is replaced
+            check_calculator(atoms, calculator_name or type(atoms.calc).__name__)
+            folder.clear()
+            # First of all, since nothing is resumed or replaced without it.
+            write_json(folder.run, {"arguments": arguments or {}, "settings": settings, "status": "running"})
+        if not folder.start.exists():
+            folder.write_start(start)
+        opt = LearnedHop(atoms, restart=folder.restart, logfile=folder.log, **keywords)
+        opt.fresh_calculator = fresh_calculator
+        not_kept, nowhere = what_is_lost(atoms)
+        if nowhere:
+            warnings.warn(f"{not_kept}: only `best` and `minima` of the result do", RuntimeWarning, stacklevel=3)
+        about = {
+            "arguments": arguments or {},
+            "settings": settings,
+            "weights": describe_weights(weights),
+            "versions": versions(),
+            "formula": atoms.get_chemical_formula(),
+            "begun": datetime.now(UTC).isoformat(timespec="seconds"),
+            "before": before.get("status"),  # how the search ended that this one continues
+            "not_kept": not_kept,
+        }
+        if not_kept is not None:
+            opt.logfile.write(f"LearnedHop:  {not_kept}\n")
+        write_json(folder.run, {**about, "status": "running"})
+        return _Search(opt, atoms, folder, about).run(fmax, evaluations, trajectory, show_progress)
 
 
 class _Search:
@@ -190,7 +199,7 @@ class _Search:
                 stop.signal = stop.signal or 2
             except Exception as problem:
                 if stop.signal is None:  # else a calculator that the same signal has killed
-                    problem.add_note(f"what was found before is in {self._folder.path}; --resume continues from there")
+                    problem.add_note(f"what was found before is in {self._folder.name}; --resume continues from there")
                     error = problem
                     raise
             finally:
@@ -212,12 +221,13 @@ class _Search:
         recorder.close()
         status = "interrupted" if stopped_by is not None else opt.status or self._about["before"]
         best, fmax = recorder.best, recorder.best_fmax
-        seconds = time.monotonic() - self._begin
+        seconds, first_met = time.monotonic() - self._begin, recorder.first_met
         figures = {
             "best_energy_eV": recorder.best_energy,
             "best_energy_without_smearing_eV": without_smearing(best, recorder.best_energy),
             "fmax_of_best_eV_per_A": fmax,
             "evaluation_of_best": recorder.best_evaluation,
+            "minimum_first_met": first_met,
             "n_evaluations": recorder.n_evaluations,
             "n_hops": opt.n_hops,
             "n_minima": len(recorder.minima),
@@ -237,20 +247,29 @@ class _Search:
             title = (
                 f"{formula}: {recorder.best_energy:.4f} eV, {recorder.n_evaluations} evaluations, {opt.n_hops} hops, "
             )
-            plot_trace(trace, title + f"{len(recorder.minima)} distinct minima", folder.picture)
+            plot_trace(trace, title + f"{len(recorder.minima)} distinct minima", folder.picture, first_met)
         return SearchResult(
             best=best, best_energy=recorder.best_energy, fmax=fmax, minima=recorder.minima.sorted(), status=status,
             n_evaluations=recorder.n_evaluations, n_hops=opt.n_hops, seconds=seconds,
             calculator_error=opt.calculator_error, out=folder.path, stopped_by=stopped_by,
             not_kept=self._about["not_kept"],
+            first_met=first_met,
         )  # fmt: skip
+
+
+def _whole_number(evaluations: Any) -> int:
+    if isinstance(evaluations, bool | np.bool_) or not isinstance(evaluations, Integral) or evaluations < 1:
+        raise ValueError(f"evaluations must be a whole number of 1 or more, not {evaluations!r}")
+    return int(evaluations)
 
 
 def _start_of(folder: Folder, atoms: Atoms) -> Atoms:
     """Returns the start of a search to be continued, with the calculator of `atoms`."""
+    if not folder.start.exists():  # it was killed before it did anything
+        return copy_atoms(atoms, atoms.calc)
     start = folder.read_start()
     if not same_structure(start, atoms):
-        raise ValueError(f"--resume continues the same search, but {folder.path} began with another structure")
+        raise ValueError(f"--resume continues the same search, but {folder.name} began with another structure")
     start.info = {**atoms.info, **start.info}  # what a file cannot hold is still in the atoms given
     start.arrays = {**{name: array.copy() for name, array in atoms.arrays.items()}, **start.arrays}
     if len(start.constraints) < len(atoms.constraints):

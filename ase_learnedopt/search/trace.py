@@ -53,8 +53,10 @@ def read_trace(path: Path) -> Trace:
     return Trace(table[:, 0].astype(int), table[:, 1], table[:, 2], table[:, 3].astype(int))
 
 
-def plot_trace(trace: Trace, title: str, path: Path) -> None:
+def plot_trace(trace: Trace, title: str, path: Path, first_met: int | None = None) -> None:
     """Draws energy against evaluations: every evaluation, the minima that hops started from, the best so far.
+
+    The star is at evaluation `first_met`, where the minimum of the best structure was first met; None: at the lowest.
 
     High energies right after hops are cut off: what matters is near the bottom.
     """
@@ -62,7 +64,7 @@ def plot_trace(trace: Trace, title: str, path: Path) -> None:
 
     best = np.minimum.accumulate(trace.energy)
     before_hop = np.flatnonzero(np.diff(trace.n_hops) > 0)
-    record = int(np.argmin(trace.energy))
+    record = marked(trace, first_met)
     figure = Figure(figsize=(9.0, 5.0), layout="constrained")
     axes = figure.add_subplot()
     axes.plot(trace.evaluation, trace.energy, color="#b8c4d0", linewidth=0.6, label="every evaluation", zorder=1)
@@ -73,7 +75,7 @@ def plot_trace(trace: Trace, title: str, path: Path) -> None:
     axes.step(trace.evaluation, best, where="post", color="#c8442c", linewidth=1.6, label="best so far", zorder=2)
     axes.plot(
         trace.evaluation[record], trace.energy[record], "*", color="#c8442c", markersize=13, markeredgecolor="white",
-        label=f"{trace.energy[record]:.4f} eV at evaluation {trace.evaluation[record]}", zorder=4,
+        label=f"lowest minimum, first met at evaluation {trace.evaluation[record]}", zorder=4,
     )  # fmt: skip
     axes.set_ylim(*_energy_range(trace.energy, trace.energy[before_hop]))
     axes.set_xlim(0, max(int(trace.evaluation[-1]), 2))
@@ -87,6 +89,12 @@ def plot_trace(trace: Trace, title: str, path: Path) -> None:
     figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     with whole_file(path) as temporary:
         figure.savefig(temporary, dpi=150, format="png")
+
+
+def marked(trace: Trace, first_met: int | None) -> int:
+    """Returns the row of evaluation `first_met`, that of the lowest energy where there is none."""
+    rows = np.flatnonzero(trace.evaluation == first_met)
+    return int(rows[0]) if len(rows) else int(np.argmin(trace.energy))
 
 
 def replace_text(path: Path, text: str) -> None:

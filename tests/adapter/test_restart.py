@@ -1,6 +1,7 @@
 """A run that was killed and taken up again is the run that was not."""
 
 import json
+import os
 from functools import partial
 
 import numpy as np
@@ -10,7 +11,7 @@ from ase.calculators.emt import EMT
 from ase.filters import FrechetCellFilter
 from ase.optimize.optimize import RestartError
 
-from ase_learnedopt.adapter import LearnedHop, restart_file
+from ase_learnedopt.adapter import LearnedHop, LearnedRelax, restart_file
 
 STEPS = 260
 
@@ -101,6 +102,20 @@ def test_missing_file_is_a_fresh_start(make, cluster, tmp_path):
     assert opt.nsteps == 0
     opt.run(fmax=0.01, steps=4)
     assert [file.name for file in tmp_path.iterdir()] == ["none.json"]
+
+
+@pytest.mark.parametrize("name", ["r.json", "n" * 255, "\u00e4" * 127, "r" * 250 + ".json"])
+def test_a_long_name_and_a_calculator_that_changes_the_working_directory(cluster, tmp_path, monkeypatch, name):
+    (tmp_path / "here").mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    atoms = cluster()
+    calculate = atoms.calc.calculate
+    atoms.calc.calculate = lambda *args: (os.chdir(tmp_path / "elsewhere"), calculate(*args))
+    LearnedRelax(atoms, restart=name, logfile=None).run(fmax=1e-3, steps=5)
+    assert [file.name for file in (tmp_path / "here").iterdir()] == [name]
+    assert not list((tmp_path / "elsewhere").iterdir())
+    assert LearnedRelax(cluster(), restart=tmp_path / "here" / name, logfile=None).nsteps == 5
 
 
 def truncated(text):

@@ -102,6 +102,14 @@ def test_minima_are_distinct_and_counted(whole):
     assert "D5h" in lines[1]  # the pentagonal bipyramid
 
 
+def test_it_says_where_the_minimum_of_the_best_was_first_met(whole):
+    result, _ = whole
+    figures, trace = json.loads((result.out / "run.json").read_text())["figures"], read_trace(result.out / "trace.csv")
+    assert result.first_met == figures["minimum_first_met"] == result.minima[0].evaluation
+    assert result.first_met < figures["evaluation_of_best"] == 1 + np.argmin(trace.energy)  # visited again, or refined
+    assert 0 < trace.energy[result.first_met - 1] - result.best_energy < 0.01 * figures["energy_scale_eV"]
+
+
 def stop(number: int):
     return lambda: os.kill(os.getpid(), number)
 
