@@ -9,7 +9,7 @@ import pytest
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 
 PRELUDE = """
-import multiprocessing, sys, warnings
+import multiprocessing, pickle, sys, warnings
 warnings.simplefilter("ignore")  # jax warns of every fork
 """
 RUN = """
@@ -51,6 +51,7 @@ USES = {  # what computes in the child
     "network": "lambda: ase_learnedopt.Learn2Hop(atoms_of(), logfile=None)",
     "run of an optimizer made before": "lambda: opt.run(fmax=0.01, steps=20)",
     "generator of one": "lambda: next(opt.irun(fmax=0.01, steps=20))",
+    "pickle of one": "lambda: pickle.loads(data).run(fmax=0.01, steps=20)",
     "folder": "lambda: ase_learnedopt.search.search(atoms_of(), evaluations=9, out='nowhere')",
     "calculator": "lambda: calculator.get_potential_energy(Atoms('Ar2', [(0, 0, 0), (0, 0, 4)]))",
     "rollout": "lambda: ase_learnedopt.rollout.rollout(None, None, None, 1, 0.0, n_windows=1)",
@@ -81,6 +82,10 @@ from ase_learnedopt.metatrain.driver import train
 from ase_learnedopt.temperature import TemperatureClassifier, sweep_beta
 opt = ase_learnedopt.LearnedHop(atoms_of(), logfile=None, seed=0)
 opt.run(fmax=0.05, steps=3)
+other = ase_learnedopt.LearnedRelax(Atoms("Ar2", [(0, 0, 0), (0, 0, 4)]), logfile=None)
+other.atoms.calc = PotentialCalculator("lennard_jones", epsilon=0.01, sigma=3.4)
+other.run(fmax=1e-6, steps=2)
+data = pickle.dumps(other)
 calculator, classifier = PotentialCalculator("lennard_jones", epsilon=0.01, sigma=3.4), TemperatureClassifier()
 """
     uses = [f"of_child({use})" for use in USES.values()]

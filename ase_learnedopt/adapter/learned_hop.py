@@ -1,6 +1,5 @@
 """LearnedHop as an ASE optimizer: the default search of this package. Layer 3."""
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,11 @@ from ..optimizers.imagine import imagine
 from ..optimizers.learned_hop import unmodelled_hop
 from ..optimizers.rescaling import rescaled_state
 from .trained import TrainedOptimizer
+
+
+def _renewed(config, state):
+    """Returns `with_model` in NumPy: compiled it would take longer than most searches spend on it."""
+    return with_model(config, state, xp=np)
 
 
 class LearnedHop(TrainedOptimizer):
@@ -33,7 +37,7 @@ class LearnedHop(TrainedOptimizer):
     architecture = "learned_hop"
     _build = staticmethod(unmodelled_hop)
     _start = staticmethod(start_learned_hop)
-    _renew = staticmethod(partial(with_model, xp=np))  # compiled it would take longer than most searches spend on it
+    _renew = staticmethod(_renewed)
     _imagine = staticmethod(imagine)
     _rescale = staticmethod(rescaled_state)
 

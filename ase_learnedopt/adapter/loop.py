@@ -52,6 +52,15 @@ class TwoStageRun(Optimizer, FinalCheck):
         """Returns all that a restart needs."""
         raise NotImplementedError
 
+    def __getstate__(self) -> dict:
+        """Returns what a pickle holds; of a run that is under way, what goes on with its budget as a restart does."""
+        state = dict(vars(self))
+        if self._running:
+            x = self.optimizable.get_x()
+            evaluated = self._evaluated and np.array_equal(x, self._awaiting)
+            state |= {"_running": False, "_resumed": True, "_left_at": x, "_awaiting": x, "_evaluated": evaluated}
+        return state
+
     def run(self, fmax: float = 0.05, steps: int = DEFAULT_MAX_STEPS) -> bool:  # type: ignore[override]
         """Runs until the search has ended and the forces are below `fmax`, at most `steps` further evaluations.
 

@@ -1,7 +1,8 @@
 """One optimizer at work on one structure, in the shape of ASE's coming `OptimizerMethod`. Layer 3.
 
 `update` absorbs an evaluation, `compute_step` says where to go from a point, `datafy` and `undatafy` make it data and
-back, exactly. ASE's shape has no energy and no hops, so `update` takes the energy too and `hop` stands beside it.
+back, exactly, and so does pickle. ASE's shape has no energy and no hops, so `update` takes the energy too and `hop`
+stands beside it.
 """
 
 from dataclasses import replace
@@ -70,6 +71,30 @@ class LearnedMethod:
         with double_precision():
             self._params = jax.device_put(params, host_device())
 
+    def __getstate__(self) -> dict:
+        """Returns all but what is compiled or lies on a device."""
+        kept = {name: value for name, value in vars(self).items() if name not in ("_functions", "_params")}
+        return {**kept, "_state": (None, self._state[1])}
+
+    def _wake(self) -> None:
+        """Makes anew what a pickle leaves out; not at once, because a process may only want to look at it."""
+        if self._state[0] is not None:
+            return
+        self._prepare(self._policy, self.system, self._n_dofs)
+        self._resume(self._state[1])
+
+    def _resume(self, state: np.ndarray) -> None:
+        """Takes a state that another object of this kind had.
+
+        Raises:
+          ValueError: it belongs to another optimizer.
+        """
+        with double_precision():
+            length = self._functions.length(self._params, np.zeros(2, np.uint32), self.system, np.zeros(()))
+            if state.shape != (length,):
+                raise ValueError("the saved state belongs to another optimizer or version")
+            self._take(jax.device_put(state, host_device()))
+
     def _take(self, state) -> None:
         # One assignment, so that an interrupt leaves either the old or the new state.
         self._state = state, np.asarray(state)
@@ -86,6 +111,7 @@ class LearnedMethod:
 
     def update(self, x: np.ndarray, gradient: np.ndarray, energy: float) -> None:
         """Absorbs the evaluation at `x` `[n_dofs]`: `gradient` likewise in eV/Angstrom, `energy` in eV."""
+        self._wake()
         if self._learner is not None:
             self._learn_scales(self._learner, to_rows(x, self._size), energy, to_rows(gradient, self._size))
         observation = np.zeros(6 * self._size + 1)
@@ -106,11 +132,11 @@ class LearnedMethod:
         if self._beginning is not None:
             self._begin(*self._beginning)
             return
-        self._functions.length(self._params, np.zeros(2, np.uint32), system, np.zeros(()))  # how states are laid out
         before = learner.evaluations[:-1]
         assert self._policy.rescale is not None
         function = partial(self._rescaled, self._policy.rescale, system, before)
         with double_precision():
+            self._functions.length(self._params, np.zeros(2, np.uint32), system, np.zeros(()))  # lays states out
             state = self._functions.revise(function, self._state[0], self._size)
             self._take(jax.device_put(state, host_device()))
 
@@ -122,6 +148,7 @@ class LearnedMethod:
 
         A hop may find its proposal to be in vain; then another one is pending.
         """
+        self._wake()
         with double_precision():
             state = self._state[0]
             if self.event != MODEL or not self._waits:
@@ -176,10 +203,5 @@ class LearnedMethod:
         method._learner, method._beginning = learner, None
         if learner is not None and data["learner"] is not None:
             learner.undatafy(data["learner"])
-        state = np.asarray(data["state"], float)
-        with double_precision():
-            length = method._functions.length(method._params, np.zeros(2, np.uint32), system, np.zeros(()))
-            if state.shape != (length,):
-                raise ValueError("the saved state belongs to another optimizer or version")
-            method._take(jax.device_put(state, host_device()))
+        method._resume(np.asarray(data["state"], float))
         return method

@@ -21,6 +21,10 @@ class RestartFile:
         self._path = Path(path).absolute() if path is not None and master else None
         self._next = 0.0
 
+    def __getstate__(self) -> dict:
+        """Returns all but the time of the next writing: elsewhere the clock is another one."""
+        return {**vars(self), "_next": 0.0}
+
     @property
     def due(self) -> bool:
         """Whether it is time to write."""
