@@ -14,15 +14,14 @@ from .convert import Rows
 from .energies import as_number
 from .final_check import FinalCheck
 from .restart_file import RestartFile
+from .same_surface import SameSurface
 from .stages import SEARCH, Room, Stages
 
 MOST_FAILURES = 25
 """Evaluations of a search that may fail in a row: then the fault is hardly the geometry's."""
-MAX_HALVINGS = 10
-"""Of a move that a constraint cannot follow; then its error is the user's."""
 
 
-class TwoStageRun(Optimizer, FinalCheck):
+class TwoStageRun(Optimizer, SameSurface, FinalCheck):
     """Runs a search, then a relaxation, one evaluation a step. `LearnedOptimizer` gives it all it needs."""
 
     seed: int
@@ -43,10 +42,6 @@ class TwoStageRun(Optimizer, FinalCheck):
     _left_at: Any  # [n_dofs], where the last run left the atoms; None before
 
     fmax: Any
-
-    def _set_stages(self) -> None:
-        """Sets `_rows`, scales and fresh `_stages`."""
-        raise NotImplementedError
 
     def _datafy(self, nsteps: int) -> dict:
         """Returns all that a restart needs."""
@@ -137,11 +132,8 @@ class TwoStageRun(Optimizer, FinalCheck):
         checks.require_ready(self._rows, x)
         if not self._resumed:
             self._run_start = self.nsteps
-        if self._left_at is not None and not np.array_equal(self._left_at, x):
-            evaluations = self._stages.n_evaluations
-            self._set_stages()  # the atoms were moved by someone else: a new start
-            self._stages.n_evaluations = evaluations
-            self._awaiting = None
+        self._begin_anew_if_changed()
+        x = self.optimizable.get_x()
         self.max_steps = self.nsteps + steps
         self._unbounded = steps >= DEFAULT_MAX_STEPS
         self._search_until = self.max_steps - reserve(self.max_steps - self._run_start)
@@ -164,6 +156,8 @@ class TwoStageRun(Optimizer, FinalCheck):
             self._take(self.optimizable.get_gradient())
         elif (self._watched or self.observers) and not self._n_failures:
             self._energy, self._gradient = float(self.optimizable.get_value()), self.optimizable.get_gradient()
+        if self._restart_file.due:
+            self._restart_file.write(self._datafy(self.nsteps))
         room = Room(np.inf, np.inf, self._time_is_up(0.9))
         if not self._unbounded:
             room = room._replace(search=self._search_until - self.nsteps, total=self.max_steps - self.nsteps)
@@ -174,20 +168,6 @@ class TwoStageRun(Optimizer, FinalCheck):
         self._stages.count_hop()
         if self._stages.scales != before:
             self._note_scales(before)
-        if self._restart_file.due:
-            self._restart_file.write(self._datafy(self.nsteps + 1))
-
-    def _move_to(self, x: np.ndarray) -> None:
-        """Moves the atoms, half as far as long as a constraint cannot follow: fixed bond lengths may fail to."""
-        here = self.optimizable.get_x()
-        for halvings in range(MAX_HALVINGS + 1):
-            try:
-                self.optimizable.set_x(here + 0.5**halvings * (x - here) if halvings else x)
-                break
-            except RuntimeError:
-                if halvings == MAX_HALVINGS:
-                    raise
-        self._awaiting, self._evaluated = self.optimizable.get_x(), False
 
     def _evaluate(self) -> np.ndarray | None:
         """Returns the gradient `[n_dofs]` at the present geometry; None where it failed and a search can go on."""

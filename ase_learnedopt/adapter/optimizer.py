@@ -99,7 +99,7 @@ class LearnedOptimizer(TwoStageRun):
         self.fresh_calculator: Callable[[], Any] | None = None
         self._running = self._resumed = self._finished = self._watched = self._evaluated = False
         self._run_start = self._n_failures = 0
-        self._awaiting = self._left_at = None
+        self._awaiting = self._left_at = self._expected = None
         super().__init__(atoms, restart, logfile, trajectory, append_trajectory, **kwargs)
         self._restart_file = RestartFile(restart, self.comm.rank == 0)
 
@@ -186,6 +186,7 @@ class LearnedOptimizer(TwoStageRun):
             "run_start": self._run_start,
             "finished": self._finished,
             "awaiting": self._awaiting,
+            "energy": self._energy if self._evaluated else None,
             "stages": stages,
         }
 
@@ -212,6 +213,6 @@ class LearnedOptimizer(TwoStageRun):
             self._set_stages()
             self._stages.undatafy(data["stages"], self.optimizable.get_x())
             self.nsteps, self._run_start, self._awaiting = data["nsteps"], data["run_start"], data["awaiting"]
-            self._resumed = not data["finished"]
+            self._resumed, self._expected = not data["finished"], data.get("energy")
         except (KeyError, TypeError, ValueError) as error:
             raise RestartError(f"{self.restart} cannot be continued from ({error}): {way_out}") from error

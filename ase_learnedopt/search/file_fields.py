@@ -84,9 +84,10 @@ def join(atoms: Atoms, rest: str) -> None:
 
 def what_is_lost(atoms: Atoms) -> tuple[str | None, bool]:
     """Returns in a sentence what the files of a search cannot hold of a structure, and whether none of them can."""
-    files = {"best.xyz": for_extxyz(atoms).lost, "minima.db and trajectory.traj": for_ase_files(atoms).lost}
-    lines = [f"{names} cannot hold {', '.join(lost)}" for names, lost in files.items() if lost]
-    nowhere = set.intersection(*map(set, files.values()))
+    xyz, nowhere = for_extxyz(atoms).lost, for_ase_files(atoms).lost
+    elsewhere = [name for name in xyz if name not in nowhere]
+    lines = [f"best.xyz cannot hold {', '.join(elsewhere)}, which minima.db does"] if elsewhere else []
+    lines += [f"no file can hold {', '.join(nowhere)}"] if nowhere else []
     return "; ".join(lines) or None, bool(nowhere)
 
 

@@ -160,9 +160,11 @@ def run_search(
             folder.write_start(start)
         opt = LearnedHop(atoms, restart=folder.restart, logfile=folder.log, **keywords)
         opt.fresh_calculator = fresh_calculator
+        if resume and opt.nsteps < evaluations - 1:
+            _require_same_energies(opt, folder)
         not_kept, nowhere = what_is_lost(atoms)
         if nowhere:
-            warnings.warn(f"{not_kept}: only `best` and `minima` of the result do", RuntimeWarning, stacklevel=3)
+            warnings.warn(f"{not_kept}; `best` and `minima` of the result do", RuntimeWarning, stacklevel=3)
         about = {
             "arguments": arguments or {},
             "settings": settings,
@@ -252,8 +254,7 @@ class _Search:
             best=best, best_energy=recorder.best_energy, fmax=fmax, minima=recorder.minima.sorted(), status=status,
             n_evaluations=recorder.n_evaluations, n_hops=opt.n_hops, seconds=seconds,
             calculator_error=opt.calculator_error, out=folder.path, stopped_by=stopped_by,
-            not_kept=self._about["not_kept"],
-            first_met=first_met,
+            first_met=first_met, not_kept=self._about["not_kept"],
         )  # fmt: skip
 
 
@@ -261,6 +262,16 @@ def _whole_number(evaluations: Any) -> int:
     if isinstance(evaluations, bool | np.bool_) or not isinstance(evaluations, Integral) or evaluations < 1:
         raise ValueError(f"evaluations must be a whole number of 1 or more, not {evaluations!r}")
     return int(evaluations)
+
+
+def _require_same_energies(opt: LearnedHop, folder: Folder) -> None:
+    """Raises ValueError where the search to be continued was one of other energies."""
+    changed = opt.changed_energy()
+    if changed is not None:
+        raise ValueError(
+            f"--resume continues the same search, but {changed}. Begin another search, perhaps from {folder.best}, "
+            "with another --out"
+        )
 
 
 def _start_of(folder: Folder, atoms: Atoms) -> Atoms:

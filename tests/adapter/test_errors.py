@@ -139,7 +139,8 @@ def test_a_run_that_ended_with_failures_goes_on_when_the_calculator_works_again(
     for _ in range(2):
         with pytest.raises(RuntimeError, match="no licence"):
             opt.run(fmax=1e-3, steps=300)
-    assert atoms.calc.n_calls == 19 + 2 * (MOST_FAILURES + 1)
+    # Before the second run the energy of the best structure is asked for, which may have changed.
+    assert atoms.calc.n_calls == 19 + 2 * (MOST_FAILURES + 1) + 1
     atoms.calc.broken_from = None
     opt.run(fmax=1e-3, steps=300)
     assert opt.status in ("converged", "budget") and not opt.has_failed and opt.best_energy < -19.82

@@ -44,7 +44,8 @@ def test_resumed_is_uninterrupted(make, cluster, tmp_path, killed_at, fails):
     begin = path_of(first, 1e-3, STEPS, stop_after=killed_at)
     second = make(cluster(), seed=99 if killed_at else 3, restart=tmp_path / "state.json")
     done = second.nsteps
-    assert done == min(killed_at, len(expected) - 1)
+    # A killed one evaluates once more what was evaluated last, so that another calculator is noticed.
+    assert done == (len(expected) - 1 if killed_at >= len(expected) else max(killed_at - 1, 0))
     end = path_of(second, 1e-3, STEPS - done)
     np.testing.assert_array_equal(np.array(begin[:done] + end), np.array(expected))
     for name in ("nsteps", "n_hops", "n_evaluations", "best_energy", "status", "length_scale"):
@@ -81,8 +82,9 @@ def test_resume_under_a_cell_filter(tmp_path):
     resumed = killed.atoms.copy()
     resumed.calc = EMT()
     second = LearnedHop(FrechetCellFilter(resumed), restart=tmp_path / "r.json", **keywords)
+    assert second.nsteps == 4
     end = path_of(second, 1e-3, 12 - second.nsteps)
-    np.testing.assert_allclose(np.array(begin[:5] + end), np.array(expected), atol=1e-9)
+    np.testing.assert_allclose(np.array(begin[:4] + end), np.array(expected), atol=1e-9)
 
 
 def test_finished_search_goes_on_with_new_steps(search, cluster, tmp_path):

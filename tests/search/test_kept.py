@@ -63,6 +63,16 @@ class OfShape(EMT):
         self.results["energy"] = self.results["free_energy"] = np.full(self.shape, self.results["energy"])
 
 
+class Shifted(EMT):
+    """EMT of another zero of energy, which says nothing of it."""
+
+    zero = 0.0
+
+    def calculate(self, *args, **kwargs):
+        super().calculate(*args, **kwargs)
+        self.results["energy"] = self.results["free_energy"] = self.results["energy"] + self.zero
+
+
 class Mine(FixConstraint):
     """A user's own constraint, which no file holds: atom 2 stays."""
 
@@ -166,15 +176,19 @@ def test_an_energy_that_is_no_number_is_named(shape, tmp_path):
 @pytest.mark.parametrize(
     ("constraint", "told", "warned"),
     [
-        (FixScaled([2], (True, True, True)), "best.xyz cannot hold the constraint FixScaled", False),
-        (Mine(), "best.xyz cannot hold the constraint Mine; minima.db and trajectory.traj cannot hold the", True),
+        (
+            FixScaled([2], (True, True, True)),
+            "best.xyz cannot hold the constraint FixScaled, which minima.db does",
+            False,
+        ),
+        (Mine(), "no file can hold the constraint Mine", True),
     ],
 )
 def test_constraints_that_files_cannot_hold(constraint, told, warned, tmp_path):
     atoms = start(EMT(), [FixAtoms([0]), constraint])
     atoms.cell, atoms.pbc = np.diag([14.0, 15.0, 16.0]), True
     settings = {"out": tmp_path / "x", "show_progress": False}
-    with pytest.warns(RuntimeWarning, match="cannot hold") if warned else nullcontext():
+    with pytest.warns(RuntimeWarning, match="no file can hold") if warned else nullcontext():
         search(atoms, evaluations=40, **settings)
         result = search(atoms, evaluations=60, resume=True, **settings)
     assert result.not_kept.startswith(told) and told in (result.out / "search.log").read_text()
@@ -185,3 +199,17 @@ def test_constraints_that_files_cannot_hold(constraint, told, warned, tmp_path):
         assert back.constraints[0].index.tolist() == [0]
     assert len(frames) == result.n_evaluations
     assert np.linalg.norm(xyz.get_forces(), axis=1).max() == pytest.approx(result.fmax, abs=1e-6)
+
+
+@pytest.mark.parametrize("zero", [-500.0, 0.5, 500.0])
+def test_a_search_with_other_energies_is_not_continued(zero, tmp_path, monkeypatch):
+    settings = {"out": tmp_path / "x", "show_progress": False}
+    out = search(start(Shifted()), evaluations=40, **settings).out
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+    monkeypatch.setattr(Shifted, "zero", zero)
+    message = r"--resume continues the same search, but the energy of the same geometry was .* and is .* now"
+    with pytest.raises(ValueError, match=message):
+        search(start(Shifted()), evaluations=60, resume=True, **settings)
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+    monkeypatch.setattr(Shifted, "zero", 0.0)
+    assert search(start(Shifted()), evaluations=60, resume=True, **settings).n_evaluations > 40
