@@ -8,7 +8,7 @@ import numpy as np
 from ase.optimize.optimize import DEFAULT_MAX_STEPS, Optimizer
 from ase.parallel import broadcast
 
-from ..forked import require_not_forked
+from ..precision import require_jax
 from . import checks
 from .convert import Rows
 from .energies import as_number
@@ -63,7 +63,7 @@ class TwoStageRun(Optimizer, SameSurface, FinalCheck):
           Whether all forces are below `fmax`.
 
         Raises:
-          ValueError: no calculator, atoms on top of each other, an evaluation that is not finite.
+          ValueError: no calculator, atoms on top of each other, an evaluation that is not finite, no device for jax.
           RuntimeError: this process was forked from one that had used jax.
         """
         checks.require_run(fmax, steps)
@@ -127,7 +127,7 @@ class TwoStageRun(Optimizer, SameSurface, FinalCheck):
 
     def _begin(self, steps: int) -> None:
         """Checks the input, and takes the atoms to where the last run or the restart file wants them."""
-        require_not_forked()
+        require_jax()
         x = self.optimizable.get_x()
         checks.require_ready(self._rows, x)
         if not self._resumed:

@@ -17,6 +17,7 @@ from ase import Atoms
 
 from ..adapter import LearnedHop
 from ..adapter.energies import without_smearing
+from ..precision import require_devices
 from ..sanity import MIN_DISTANCE
 from ..stopping import Stop
 from .calculators import check_calculator
@@ -151,6 +152,7 @@ def run_search(
         else:
             folder.check_free(overwrite)
             atoms = copy_atoms(atoms, atoms.calc)
+            require_devices()
             LearnedHop(atoms, logfile=None, **keywords)  # impossible settings show before anything is replaced
             check_calculator(atoms, calculator_name or type(atoms.calc).__name__)
             folder.clear()
