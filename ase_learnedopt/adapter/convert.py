@@ -25,7 +25,7 @@ class Rows:
     n_dofs: int
     atoms: Atoms | None  # what the rows were matched with
     index: np.ndarray  # [n_rows] the atom of each row, -1 where it has none
-    has_objective: bool  # the gradient is that of the value; not so for bands of images
+    has_objective: bool  # the gradient is that of the value; not so for bands of images and dimers
     cell_factor: float | None = None  # of the last three rows, if they are the deformation of the cell
 
     @property
@@ -61,9 +61,9 @@ def describe(target, optimizable: Optimizable) -> Rows:
     n_rows = -(-n_dofs // 3)
     if n_dofs == 0:
         raise ValueError("there are no atoms to optimize: the structure or the filter is empty")
-    has_objective = not _is_band(target)
+    has_objective = not (_is_a(target, "ase.mep.neb", "BaseNEB") or _is_dimer(target))
     atoms, index = _match(target, n_rows)
-    if atoms is None and has_objective and not isinstance(target, (Atoms, Filter)):
+    if atoms is None and (has_objective or _is_dimer(target)) and not isinstance(target, (Atoms, Filter)):
         images = [image for image in optimizable.iterimages() if isinstance(image, Atoms)]
         if len(images) == 1 and 3 * len(images[0]) == n_dofs:
             atoms, index = images[0], np.arange(n_rows)
@@ -80,10 +80,15 @@ def _cell_factor(target) -> float | None:
     return float(getattr(target, "exp_cell_factor", target.cell_factor))
 
 
-def _is_band(target) -> bool:
-    """Whether this is a band of images; who has one has imported their module, and nobody else should pay for it."""
-    module = sys.modules.get("ase.mep.neb")
-    return module is not None and isinstance(target, module.BaseNEB)
+def _is_dimer(target) -> bool:
+    """Whether this climbs to a saddle point: what ASE shows of it as forces is not the slope of its energy."""
+    return _is_a(target, "ase.mep.dimer", "MinModeAtoms")
+
+
+def _is_a(target, module: str, name: str) -> bool:
+    """Whether this is of a class whose module who has one has imported, and nobody else should pay for."""
+    home = sys.modules.get(module)
+    return home is not None and isinstance(target, getattr(home, name))
 
 
 def _match(target, n_rows: int) -> tuple[Atoms | None, np.ndarray]:

@@ -128,6 +128,7 @@ class TwoStageRun(Optimizer, SameSurface, FinalCheck):
     def _begin(self, steps: int) -> None:
         """Checks the input, and takes the atoms to where the last run or the restart file wants them."""
         require_jax()
+        checks.require_cell(self.atoms)
         x = self.optimizable.get_x()
         checks.require_ready(self._rows, x)
         if not self._resumed:
@@ -272,7 +273,8 @@ class TwoStageRun(Optimizer, SameSurface, FinalCheck):
         if converged:
             search_end = self._stages.search_end
             status = "converged" if search_end in (None, "max_hops") else search_end
-            self._stages.found(self._awaiting, self._energy, again=False)
+            if self._rows.has_objective:
+                self._stages.found(self._awaiting, self._energy, again=False)
         self._run_start, self._finished = self.nsteps, True
         self._end(status, restore=self._stages.searches and not converged)
 

@@ -16,6 +16,7 @@ from ..sanity import MIN_DISTANCE
 from . import checks
 from .compiled import Policy
 from .convert import describe, resolve_scales
+from .evaluable import evaluable
 from .loop import TwoStageRun
 from .minima import Minimum
 from .restart_file import RestartFile, read_restart
@@ -158,6 +159,7 @@ class LearnedOptimizer(TwoStageRun):
         self._set_stages()
 
     def _set_stages(self) -> None:
+        self.optimizable = evaluable(self.optimizable)
         self._rows = describe(self.atoms, self.optimizable)
         search = None if self._limits.max_hops == 0 else self._search_policy()
         if search is not None and not (self._rows.has_atoms and self._rows.has_objective):

@@ -12,6 +12,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.names import names as ase_names
 
+from ..adapter.checks import require_cell
 from ..adapter.energies import energy_of
 
 
@@ -92,8 +93,9 @@ def check_calculator(atoms: Atoms, name: str) -> None:
     The evaluation is not lost: the calculator remembers it for the first step.
 
     Raises:
-      ValueError: an element without parameters, no forces, or numbers that are not finite.
+      ValueError: an element without parameters, no forces, or numbers that are not finite, a cell that cannot be.
     """
+    require_cell(atoms)
     known = _known_elements(atoms.calc)
     missing = sorted(set(atoms.get_chemical_symbols()) - set(known)) if known else []
     if missing:

@@ -8,6 +8,7 @@ from ase import Atoms
 from ase.io import write
 
 from ..adapter import LearnedRelax
+from ..adapter.checks import require_volume
 from .calculators import check_calculator, make_calculator, parse_keywords
 from .inputs import read_structure
 
@@ -61,6 +62,8 @@ def relax_file(
     atoms = structure.atoms
     if cell and not atoms.pbc.any():
         raise ValueError(f"{text} has no periodic direction: there is no cell to relax")
+    if cell:
+        require_volume(atoms, "relaxing the cell")
     atoms.calc = make_calculator(calculator, parse_keywords(calculator_kwargs), atoms)
     check_calculator(atoms, calculator)
     movable: Any = atoms

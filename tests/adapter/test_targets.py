@@ -1,15 +1,19 @@
 """Everything that ASE's optimizers can optimize: constraints, filters, bands of images, bare functions."""
 
+from contextlib import ExitStack
+from functools import partial
+
 import numpy as np
 import pytest
-from ase.build import add_adsorbate, bulk, fcc111
+from ase.build import add_adsorbate, bulk, fcc100, fcc111
 from ase.calculators.emt import EMT
 from ase.constraints import FixAtoms, FixBondLength, FixBondLengths, FixCom, FixedLine, FixedPlane, Hookean
 from ase.filters import ExpCellFilter, Filter, FrechetCellFilter, StrainFilter, UnitCellFilter
-from ase.mep import NEB
+from ase.io import read
+from ase.mep import NEB, DimerControl, MinModeAtoms, MinModeTranslate
 from ase.utils.abc import Optimizable
 
-from ase_learnedopt.adapter import LearnedHop
+from ase_learnedopt.adapter import LearnedHop, LearnedRelax
 from ase_learnedopt.adapter.convert import describe, padded_size, resolve_scales, to_system
 
 LOCAL = {"max_hops": 0, "logfile": None}
@@ -115,6 +119,65 @@ def test_band_of_images():
     assert 0.0 < barrier < 0.2
     with pytest.raises(ValueError, match="max_hops=0"):
         LearnedHop(band, logfile=None)
+
+
+class CountingEMT(EMT):
+    """Counts its calls."""
+
+    n_calls = 0
+
+    def calculate(self, *args, **kwargs):
+        self.n_calls += 1
+        super().calculate(*args, **kwargs)
+
+
+@pytest.fixture
+def dimer_on():
+    """Makes dimers that start next to the hollow site of an adatom; the saddle point is the bridge site."""
+    with ExitStack() as stack:
+        yield partial(make_dimer, stack)
+
+
+def make_dimer(stack, metal, adatom):
+    slab = fcc100(metal, (2, 2, 2))
+    add_adsorbate(slab, adatom, 1.611, "hollow")
+    slab.center(axis=2, vacuum=4.0)
+    slab.set_constraint(FixAtoms(range(8)))
+    slab.calc = CountingEMT()
+    assert LearnedRelax(slab, logfile=None).run(fmax=0.02)
+    control = DimerControl(
+        initial_eigenmode_method="displacement", displacement_method="vector", mask=[0] * 8 + [1], logfile=None
+    )
+    stack.enter_context(control)  # it opens files
+    dimer = MinModeAtoms(slab, control, random_seed=1)
+    dimer.displace(displacement_vector=[[0.0, 0.0, 0.0]] * 8 + [[0.0, 0.1, 0.0]])
+    return dimer
+
+
+@pytest.mark.parametrize(("metal", "adatom"), [("Al", "Au"), ("Cu", "Cu"), ("Pt", "Pd")])
+def test_dimer_climbs_to_the_saddle_point_that_ase_finds(metal, adatom, dimer_on, tmp_path):
+    energies, calls = [], []
+    for run in (MinModeTranslate, partial(LearnedRelax, trajectory=tmp_path / "up.traj")):
+        dimer = dimer_on(metal, adatom)
+        before, dimer.calc.n_calls = dimer.atoms.get_potential_energy(), 0
+        opt = run(dimer, logfile=None)
+        assert opt.run(fmax=0.01, steps=100)
+        assert dimer.get_curvature() < 0.0
+        energies.append(dimer.atoms.get_potential_energy() - before)
+        calls.append(dimer.calc.n_calls)
+    assert energies[1] == pytest.approx(energies[0], abs=1e-3) and energies[1] > 0.05
+    assert calls[1] <= 1.2 * calls[0]
+    assert opt.minima == [] and opt.status == "converged"
+    assert len(read(tmp_path / "up.traj", ":")) == opt.nsteps + 1 == opt.n_evaluations
+    with pytest.raises(ValueError, match="max_hops=0"):
+        LearnedHop(dimer, logfile=None)
+
+
+def test_dimer_without_a_calculator(dimer_on):
+    dimer = dimer_on("Cu", "Cu")
+    dimer.atoms.calc = None
+    with pytest.raises(ValueError, match=r"atoms\.calc"):
+        LearnedRelax(dimer, logfile=None).run(fmax=0.1)
 
 
 class Booth(Optimizable):
