@@ -100,7 +100,7 @@ class LearnedOptimizer(TwoStageRun):
         self.fresh_calculator: Callable[[], Any] | None = None
         self._running = self._resumed = self._finished = self._watched = self._evaluated = False
         self._run_start = self._n_failures = 0
-        self._awaiting = self._left_at = self._expected = None
+        self._awaiting = self._left_at = self._expected = self._geometry = None
         super().__init__(atoms, restart, logfile, trajectory, append_trajectory, **kwargs)
         self._restart_file = RestartFile(restart, self.comm.rank == 0)
 
@@ -189,8 +189,21 @@ class LearnedOptimizer(TwoStageRun):
             "finished": self._finished,
             "awaiting": self._awaiting,
             "energy": self._energy if self._evaluated else None,
+            "geometry": self._bits(),
             "stages": stages,
         }
+
+    def _bits(self) -> dict[str, np.ndarray] | None:
+        """Returns the atoms as they are under a cell filter, on the way through which the last bit is lost."""
+        if not isinstance(self.atoms, UnitCellFilter):
+            return None
+        return {"cell": self.atoms.atoms.cell.array, "positions": self.atoms.atoms.positions}
+
+    def _put_back(self) -> None:
+        if self._geometry is not None and isinstance(self.atoms, UnitCellFilter):
+            self.atoms.atoms.set_cell(self._geometry["cell"])
+            self.atoms.atoms.positions[:] = self._geometry["positions"]
+        self._geometry = None
 
     def read(self) -> None:
         """Continues from the restart file. Evaluates and moves nothing.
@@ -215,6 +228,7 @@ class LearnedOptimizer(TwoStageRun):
             self._set_stages()
             self._stages.undatafy(data["stages"], self.optimizable.get_x())
             self.nsteps, self._run_start, self._awaiting = data["nsteps"], data["run_start"], data["awaiting"]
+            self._geometry = data.get("geometry")
             self._resumed, self._expected = not data["finished"], data.get("energy")
         except (KeyError, TypeError, ValueError) as error:
             raise RestartError(f"{self.restart} cannot be continued from ({error}): {way_out}") from error

@@ -32,12 +32,17 @@ class SameSurface:
         """Sets `_rows`, scales and fresh `_stages`."""
         raise NotImplementedError
 
+    def _put_back(self) -> None:
+        """Takes the atoms to the bits of a restart file that has just been read, where it has them."""
+        raise NotImplementedError
+
     def changed_energy(self) -> str | None:
         """Says in a sentence if a geometry evaluated by an earlier run has another energy now, None if not.
 
         The atoms are moved to where a restart file wants them. Calculators of ASE remember the energy asked for here,
         so that the run that follows need not evaluate it again.
         """
+        self._put_back()
         if self._expected is not None and not np.array_equal(self._awaiting, self.optimizable.get_x()):
             self._move_to(self._awaiting)
         known = self._known_energy(self.optimizable.get_x())

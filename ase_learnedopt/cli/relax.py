@@ -12,30 +12,44 @@ def add_relax(commands: Any) -> None:
         commands,
         "relax",
         "relax a structure to the nearest minimum",
-        "ase-learnedopt relax slab.traj --calculator emt --fmax 0.02 --out relaxed.traj",
+        """ase-learnedopt relax slab.traj --calculator emt --fmax 0.02 --out relaxed.traj
+         ase-learnedopt relax --resume --out relaxed.traj""",
     )
     command.set_defaults(run=_relax)
-    add = command.add_argument
-    add("input", metavar="FILE", help="a file that ASE reads, name@index for one of several structures")
-    add("--out", metavar="FILE", help="where to write the result (default: FILE-relaxed.xyz)")
-    add("--calculator", default="emt", metavar="NAME", help="emt (default), lj, ... or module:Class, as in search")
-    add("--calculator-kwargs", metavar="JSON", help="what to call it with")
-    add("--fmax", type=positive, default=0.05, metavar="F", help="eV/A, largest force at the end (default 0.05)")
-    add("--evaluations", type=positive_int, default=1000, metavar="N", help="at most so many (default 1000)")
-    add("--maxstep", type=positive, metavar="A", help="longest move of an atom in a step (default 0.2)")
-    add("--cell", action="store_true", help="relax the cell, too (ase.filters.FrechetCellFilter)")
-    add("--log", default="-", metavar="FILE", help="where the log goes (default: the screen)")
+    # Options that are not given leave no attribute, so that --resume can tell and take them from the first run.
+    option: Any = lambda *names, **how: command.add_argument(*names, default=argparse.SUPPRESS, **how)  # noqa: E731
+    option("input", nargs="?", metavar="FILE", help="a file that ASE reads, name@index for one of several structures")
+    command.add_argument("--out", metavar="FILE", help="where to write the result (default: FILE-relaxed.xyz)")
+    option("--calculator", metavar="NAME", help="emt (default), lj, ... or module:Class, as in search")
+    option("--calculator-kwargs", metavar="JSON", help="what to call it with")
+    option("--fmax", type=positive, metavar="F", help="eV/A, largest force at the end (default 0.05)")
+    option("--evaluations", type=positive_int, metavar="N", help="at most so many in all (default 1000)")
+    option("--maxstep", type=positive, metavar="A", help="longest move of an atom in a step (default 0.2)")
+    option("--cell", action="store_true", help="relax the cell, too (ase.filters.FrechetCellFilter)")
+    option("--log", metavar="FILE", help="where the log goes (default: the screen)")
+    old = command.add_mutually_exclusive_group()
+    old.add_argument("--resume", action="store_true", help="continue a relaxation that has not converged")
+    old.add_argument("--overwrite", action="store_true", help="replace a relaxation that has not converged")
+    command.set_defaults(parser=command)
 
 
 def _relax(arguments: argparse.Namespace) -> int:
-    from ..search.relaxing import relax_file
+    own = {"run", "parser", "out", "resume", "overwrite"}
+    given = {name: value for name, value in vars(arguments).items() if name not in own}
+    if "input" not in given and not (arguments.resume and arguments.out):
+        arguments.parser.error("a file is needed (only --resume with --out knows it already)")
+    from ..adapter.energies import differ, without_smearing
+    from ..search.relaxing import relax_command
 
-    result = relax_file(
-        arguments.input, arguments.out, calculator=arguments.calculator,
-        calculator_kwargs=arguments.calculator_kwargs, fmax=arguments.fmax, evaluations=arguments.evaluations,
-        maxstep=arguments.maxstep, cell=arguments.cell, logfile=arguments.log,
-    )  # fmt: skip
-    end = "converged" if result.converged else "NOT converged"
-    print(f"{end}: {result.energy:.6f} eV, largest force {result.fmax:.4g} eV/A, {result.n_evaluations} evaluations")
-    print(f"written to {result.out}")
-    return 0 if result.converged else 1
+    result = relax_command(given, arguments.out, resume=arguments.resume, overwrite=arguments.overwrite)
+    end, way_on = "NOT converged", ", continue with --resume and a larger --evaluations"
+    if result.converged:
+        end, way_on = "converged", ""
+    if result.stopped_by is not None:
+        end, way_on = "stopped", ", continue with --resume"
+    plain = without_smearing(result.atoms, result.energy)
+    kind = f" (free energy; {plain:.6f} eV without smearing)" if differ(result.energy, plain) else ""
+    force = f"largest force {result.fmax:.4g} eV/A"
+    print(f"{end}: {result.energy:.6f} eV{kind}, {force}, {result.n_evaluations} evaluations")
+    print(f"written to {result.out}{way_on}")
+    return int(not result.converged) if result.stopped_by is None else 128 + result.stopped_by

@@ -1,7 +1,5 @@
 """The folder of a search: what lies in it, who may write to it, and what a killed search left there. Layer 4."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +8,10 @@ from ase import Atoms
 from ase.io import read, write
 from ase.io.trajectory import Trajectory
 
-from ..one_writer import one_writer
-from ..whole_file import remove_unfinished, whole_file
+from ..whole_file import whole_file
 from .file_fields import for_ase_files, join
 from .kept import copy_atoms
+from .own_folder import OwnFolder
 from .report import read_json
 
 SAME_ON_RESUME = ("seed", "weights", "calculator", "length_scale", "energy_scale", "maxstep", "min_distance", "fmax")
@@ -22,7 +20,7 @@ FIELDS = "ase_learnedopt"
 """Key in the `info` of `start.traj` under which stands what a trajectory has no place for."""
 
 
-class Folder:
+class Folder(OwnFolder):
     """Names the files of a search.
 
     Args:
@@ -30,8 +28,7 @@ class Folder:
     """
 
     def __init__(self, path: str | Path):
-        self.path = Path(path).absolute()  # a calculator may change the working directory
-        self.name = str(path)  # for messages
+        super().__init__(path, str(path), "search.lock")
         self.best = self.path / "best.xyz"
         self.minima = self.path / "minima.db"
         self.trajectory = self.path / "trajectory.traj"
@@ -41,39 +38,7 @@ class Folder:
         self.log = self.path / "search.log"
         self.start = self.path / "start.traj"
         self.restart = self.path / "restart.json"
-        self.lock = self.path / "search.lock"
-
-    @property
-    def files(self) -> list[Path]:
-        """Returns every file that a search leaves."""
-        return [
-            value for value in vars(self).values() if isinstance(value, Path) and value not in (self.path, self.lock)
-        ]
-
-    @contextmanager
-    def only_writer(self) -> Iterator[None]:
-        """Makes the folder and keeps others from writing to it; takes it away again if it stays empty.
-
-        Raises:
-          ValueError: another process writes to it, or it cannot be written to.
-        """
-        made: list[Path] = []
-        try:
-            with ExitStack() as stack:
-                try:
-                    if self.path.exists() and not self.path.is_dir():
-                        raise ValueError(f"{self.name} is a file: --out needs a folder")
-                    made += [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
-                    self.path.mkdir(parents=True, exist_ok=True)
-                    stack.enter_context(one_writer(self.lock, self.name))
-                except OSError as error:
-                    raise ValueError(f"{self.name} cannot be written to ({error}): choose another --out") from error
-                remove_unfinished(self.path)
-                yield
-        finally:
-            for folder in made:
-                with suppress(OSError):
-                    folder.rmdir()
+        self.journal = self.path / "minima.db-journal"  # of a killed search: SQLite would undo the next one by it
 
     def check_free(self, overwrite: bool) -> None:
         """Makes sure that a new search may begin here.
@@ -89,12 +54,6 @@ class Folder:
             )
         if found and not self.run.exists():
             raise ValueError(f"{self.name} holds other files and no search (no run.json): nothing was overwritten")
-
-    def clear(self) -> None:
-        """Deletes the files of a search, `run.json` last, so that a kill leaves what can be replaced again."""
-        journal = self.path / f"{self.minima.name}-journal"  # of a killed search: SQLite would undo the new one by it
-        for file in (journal, *sorted(self.files, key=lambda file: file == self.run)):
-            file.unlink(missing_ok=True)
 
     def check_resumable(self) -> dict[str, Any]:
         """Returns the `run.json` of the search to continue.

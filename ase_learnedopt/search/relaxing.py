@@ -1,82 +1,178 @@
-"""One relaxation, from a file to a file. Layer 4."""
+"""One relaxation, from a file to a file, that can be stopped and taken up again. Layer 4."""
 
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from ase import Atoms
-from ase.io import write
+from ase.calculators.calculator import all_properties
+from ase.calculators.singlepoint import SinglePointCalculator
 
 from ..adapter import LearnedRelax
 from ..adapter.checks import require_volume
+from ..adapter.energies import energy_of
+from ..stopping import Stop
 from .calculators import check_calculator, make_calculator, parse_keywords
-from .inputs import read_structure
+from .inputs import file_of, read_structure
+from .kept import copy_atoms
+from .output_file import OutputFile
+from .relaxation_folder import RelaxationFolder, require_same
+
+SHARE_OF_TIME = 0.1
+"""Share of a relaxation that writing its result may take before the end."""
+DEFAULTS: dict[str, Any] = {
+    "calculator": "emt", "calculator_kwargs": None, "fmax": 0.05, "evaluations": 1000, "maxstep": None, "cell": False,
+    "log": "-",
+}  # fmt: skip
 
 
 class Relaxed(NamedTuple):
     """Holds what a relaxation led to."""
 
-    atoms: Atoms
-    energy: float  # eV
+    atoms: Atoms  # as written, with what the calculator said of it
+    energy: float  # eV, what the forces belong to
     fmax: float  # eV/Angstrom, with `cell` including the stress as the filter scales it
     n_evaluations: int
     converged: bool
-    out: Path
+    out: str
+    stopped_by: int | None = None  # number of the signal that interrupted it
 
 
-def relax_file(
-    text: str,
-    out: str | Path | None = None,
-    *,
-    calculator: str = "emt",
-    calculator_kwargs: str | None = None,
-    fmax: float = 0.05,
-    evaluations: int = 1000,
-    maxstep: float | None = None,
-    cell: bool = False,
-    logfile: str | None = "-",
-) -> Relaxed:
-    """Relaxes the structure of a file and writes the result, in the format that its name says.
+def relax_command(given: dict[str, Any], out: str | None = None, *, resume: bool, overwrite: bool) -> Relaxed:
+    """Relaxes the structure of a file as the command line asks for it, and writes the result as it goes.
 
     Args:
-      text: a file, or `name@index`.
-      out: by default the name with `-relaxed.xyz` in place of its suffix.
-      calculator: name, see `make_calculator`.
-      calculator_kwargs: JSON.
-      fmax: eV/Angstrom.
-      evaluations: at most.
-      maxstep: Angstrom.
-      cell: whether to relax the cell, too.
-      logfile: of the optimizer.
+      given: options given, by their names in `DEFAULTS`, and `input`: a file, or `name@index`; a resumed relaxation has
+        the others from its first run.
+      out: file of the result, in the format that its name says; by default the name of the input with
+        `-relaxed.xyz` in place of its suffix.
+      resume: continue the relaxation to that file.
+      overwrite: replace it.
 
     Raises:
       ValueError: there is no such file, the calculator cannot do the job, the result cannot be written there.
     """
+    given_start = _read(given["input"]) if "input" in given else None
+    output = OutputFile(_default_name(given["input"]) if out is None else out)
+    folder = RelaxationFolder(output.path, output.name)
+    with folder.only_writer():
+        start, before = folder.read() if resume else (given_start, {})
+        assert start is not None
+        options = {**DEFAULTS, **before, **given}
+        if resume:
+            replaced = "input" in given and output.is_same(file_of(given["input"]))
+            require_same(start, None if replaced else given_start, before, options)
+        else:
+            folder.check_free(overwrite)
+        opt, atoms = _prepare(start, options, output, folder, resume)
+        result = _Relaxation(opt, atoms, output, folder).run(options["fmax"], options["evaluations"])
+        if result.converged:
+            folder.clear(last=folder.options)
+    return result
+
+
+def _read(text: str) -> Atoms:
     structure = read_structure(text)
     if structure.parts is not None:
         raise ValueError(f"relax needs a file, {text} is a formula: use search")
-    name = Path(text if Path(text).exists() else text.rpartition("@")[0])
-    target = name.with_name(f"{name.stem}-relaxed.xyz") if out is None else Path(out)
-    if not target.parent.is_dir():
-        raise ValueError(f"there is no folder {target.parent} to write {target.name} to")
-    atoms = structure.atoms
-    if cell and not atoms.pbc.any():
-        raise ValueError(f"{text} has no periodic direction: there is no cell to relax")
-    if cell:
-        require_volume(atoms, "relaxing the cell")
-    atoms.calc = make_calculator(calculator, parse_keywords(calculator_kwargs), atoms)
-    check_calculator(atoms, calculator)
+    return structure.atoms
+
+
+def _default_name(text: str) -> Path:
+    name = file_of(text)
+    return name.with_name(f"{name.stem}-relaxed.xyz")
+
+
+def _prepare(
+    start: Atoms, options: dict[str, Any], output: OutputFile, folder: RelaxationFolder, resume: bool
+) -> tuple[LearnedRelax, Atoms]:
+    """Asks everything that can be asked before the relaxation; the dearest question, an evaluation, at last."""
+    if options["cell"] and not start.pbc.any():
+        raise ValueError(f"{options['input']} has no periodic direction: there is no cell to relax")
+    if options["cell"]:
+        require_volume(start, "relaxing the cell")
+    log = options["log"]
+    log = log if log == "-" else str(Path(log).absolute())  # calculators may change the working directory
+    _require_log(log)
+    output.require_holds(start, folder.path)
+    atoms = copy_atoms(start)
+    atoms.calc = make_calculator(options["calculator"], parse_keywords(options["calculator_kwargs"]), atoms)
     movable: Any = atoms
-    if cell:
+    if options["cell"]:
         from ase.filters import FrechetCellFilter
 
         movable = FrechetCellFilter(atoms)
-    opt = LearnedRelax(movable, logfile=logfile, maxstep=maxstep)
-    converged = opt.run(fmax=fmax, steps=evaluations - 1)
-    largest = float(np.linalg.norm(movable.get_forces(), axis=1).max())
-    energy = float(atoms.get_potential_energy())
-    if target.suffix == ".xyz":
-        write(target, atoms, format="extxyz")
-    else:
-        write(target, atoms)
-    return Relaxed(atoms, energy, largest, opt.n_evaluations, converged, target)
+    LearnedRelax(movable, logfile=None, maxstep=options["maxstep"])  # an impossible setting shows before
+    if not resume:
+        check_calculator(atoms, options["calculator"])
+        folder.begin(start, options)
+    return LearnedRelax(movable, folder.restart, log, maxstep=options["maxstep"]), atoms
+
+
+def _require_log(name: str) -> None:
+    if name == "-":
+        return
+    path = Path(name)
+    is_new = not path.exists()
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise ValueError(f"the log cannot be written to {name} ({error}): choose another --log") from error
+    if is_new:
+        path.unlink()
+
+
+class _Relaxation:
+    """Drives the optimizer from evaluation to evaluation, and writes the lowest structure on the way."""
+
+    def __init__(self, opt: LearnedRelax, atoms: Atoms, output: OutputFile, folder: RelaxationFolder):
+        self._opt, self._atoms, self._output, self._folder = opt, atoms, output, folder
+        self._reached: tuple[Atoms, float, float] | None = None  # None: nothing lower than before it was resumed
+        self._is_saved, self._due = True, 0.0
+
+    def run(self, fmax: float, evaluations: int) -> Relaxed:
+        opt, output = self._opt, self._output
+        with Stop() as stop:
+            try:
+                self._loop(fmax, max(evaluations - 1 - opt.nsteps, 0), stop)
+                self._reached, self._is_saved = self._present(), False
+            except KeyboardInterrupt:
+                stop.signal = stop.signal or 2
+            except Exception as problem:
+                if stop.signal is None:  # else a calculator that the same signal has killed
+                    problem.add_note(f"what was reached is in {output.name}; --resume continues from there")
+                    raise
+            finally:
+                self._save()
+        atoms, energy, largest = self._reached or (self._atoms, opt.best_energy, np.nan)
+        return Relaxed(atoms, energy, largest, opt.n_evaluations, opt.status == "converged", output.name, stop.signal)
+
+    def _loop(self, fmax: float, steps: int, stop: Stop) -> None:
+        run: Any = self._opt.irun(fmax, steps)  # a generator
+        for _ in run:
+            if self._opt.best_evaluation == self._opt.n_evaluations:
+                self._reached, self._is_saved = self._present(), False
+                if time.monotonic() >= self._due:
+                    self._save()
+            if stop.signal is not None:
+                run.throw(KeyboardInterrupt)  # inside the optimizer, which then puts its house in order
+
+    def _present(self) -> tuple[Atoms, float, float]:
+        """Returns the structure just evaluated with what the calculator knows of it, its energy and largest force."""
+        atoms = self._atoms
+        known = {"energy": atoms.get_potential_energy(apply_constraint=False)}
+        known["forces"] = atoms.get_forces(apply_constraint=False)
+        known |= {name: x for name, x in getattr(atoms.calc, "results", {}).items() if name in all_properties}
+        copy = copy_atoms(atoms)
+        copy.calc = SinglePointCalculator(copy, **{name: np.copy(x) if np.ndim(x) else x for name, x in known.items()})
+        largest = float(np.linalg.norm(self._opt.atoms.get_forces(), axis=1).max())
+        return copy, energy_of(atoms), largest
+
+    def _save(self) -> None:
+        if self._is_saved or self._reached is None:
+            return
+        begin = time.monotonic()
+        self._output.write(self._reached[0], self._folder.path)
+        end = time.monotonic()
+        self._is_saved, self._due = True, end + (end - begin) / SHARE_OF_TIME

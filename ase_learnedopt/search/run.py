@@ -155,7 +155,7 @@ def run_search(
             require_devices()
             LearnedHop(atoms, logfile=None, **keywords)  # impossible settings show before anything is replaced
             check_calculator(atoms, calculator_name or type(atoms.calc).__name__)
-            folder.clear()
+            folder.clear(last=folder.run)
             # First of all, since nothing is resumed or replaced without it.
             write_json(folder.run, {"arguments": arguments or {}, "settings": settings, "status": "running"})
         if not folder.start.exists():
