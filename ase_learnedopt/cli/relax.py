@@ -52,4 +52,6 @@ def _relax(arguments: argparse.Namespace) -> int:
     force = f"largest force {result.fmax:.4g} eV/A"
     print(f"{end}: {result.energy:.6f} eV{kind}, {force}, {result.n_evaluations} evaluations")
     print(f"written to {result.out}{way_on}")
+    if result.lost:
+        print(f"Beware: {result.out} cannot hold {', '.join(result.lost)}.")
     return int(not result.converged) if result.stopped_by is None else 128 + result.stopped_by

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import PropertyNotImplementedError
+from ase.calculators.calculator import PropertyNotImplementedError, all_properties
 from ase.constraints import FixAtoms, FixCartesian, dict2constraint
 from ase.io import read, write
 from ase.io.jsonio import decode, encode
@@ -37,6 +37,7 @@ class Filed(NamedTuple):
 
 def for_extxyz(atoms: Atoms) -> Filed:
     """Returns what an extended XYZ file holds of a structure."""
+    taken = {*RESULTS, *getattr(atoms.calc, "results", ())}
 
     def passed(kind: str, key: Any, value: Any) -> Any:
         probe = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
@@ -46,7 +47,7 @@ def for_extxyz(atoms: Atoms) -> Filed:
         file.seek(0)
         back: Any = read(file, format="extxyz")
         probe.positions = back.positions  # which have eight decimals
-        if back != probe or key in RESULTS:
+        if back != probe or key in taken:
             raise ValueError(f"{key} spoils the file")
         results = {} if back.calc is None else back.calc.results  # to which ASE moves info such as the charge
         return {**results, **getattr(back, kind)}[key]
@@ -158,6 +159,8 @@ def _reduced(atoms: Atoms, info: dict, arrays: dict, constraints: list) -> Atoms
         if forces is not None and not complete:
             forces = without_springs(copy, forces)
         remember(copy, energy, forces, without_smearing(atoms, energy))
+        results = getattr(atoms.calc, "results", {}).items()
+        copy.calc.results.update({k: v for k, v in results if k in all_properties and k not in RESULTS})
     return copy
 
 

@@ -12,6 +12,7 @@ from ase.geometry import find_mic
 from ase.io import read, write
 from ase.io.formats import UnknownFileTypeError, filetype, get_ioformat
 
+from .file_fields import for_extxyz
 from .kept import copy_atoms
 
 ROUNDING = 0.01
@@ -49,8 +50,15 @@ class OutputFile:
     def write(self, atoms: Atoms, folder: Path) -> None:
         """Writes a structure by way of a file in a folder of the same file system."""
         temporary = folder / f"result{self._suffix}"
-        write(temporary, atoms, format=self._format)
+        write(temporary, self._held(atoms), format=self._format)
         temporary.replace(self.path)
+
+    def _held(self, atoms: Atoms) -> Atoms:
+        return for_extxyz(atoms).atoms if self._format == "extxyz" else atoms
+
+    def lost(self, atoms: Atoms) -> list[str]:
+        """Returns in words what of a structure the file does not hold; known of extended XYZ only."""
+        return for_extxyz(atoms).lost if self._format == "extxyz" else []
 
     def is_same(self, path: Path) -> bool:
         """Returns whether a path is this file."""
@@ -71,7 +79,7 @@ class OutputFile:
         with TemporaryDirectory(dir=folder) as place, catch_warnings(action="ignore"):
             path = Path(place) / f"result{self._suffix}"
             try:
-                write(path, trial, format=self._format)
+                write(path, self._held(trial), format=self._format)
                 found = read(path, format=self._format)
             except Exception as error:
                 reason = f"{type(error).__name__}: {' '.join(str(error).split())}"

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from ase import Atoms
-from ase.calculators.calculator import all_properties
+from ase.calculators.calculator import PropertyNotImplementedError, all_properties
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from ..adapter import LearnedRelax
@@ -36,7 +36,8 @@ class Relaxed(NamedTuple):
     n_evaluations: int
     converged: bool
     out: str
-    stopped_by: int | None = None  # number of the signal that interrupted it
+    stopped_by: int | None  # number of the signal that interrupted it
+    lost: list[str]  # what the file cannot hold of the structure, in words; known of extended XYZ only
 
 
 def relax_command(given: dict[str, Any], out: str | None = None, *, resume: bool, overwrite: bool) -> Relaxed:
@@ -146,7 +147,8 @@ class _Relaxation:
             finally:
                 self._save()
         atoms, energy, largest = self._reached or (self._atoms, opt.best_energy, np.nan)
-        return Relaxed(atoms, energy, largest, opt.n_evaluations, opt.status == "converged", output.name, stop.signal)
+        converged, lost = opt.status == "converged", output.lost(atoms)
+        return Relaxed(atoms, energy, largest, opt.n_evaluations, converged, output.name, stop.signal, lost)
 
     def _loop(self, fmax: float, steps: int, stop: Stop) -> None:
         run: Any = self._opt.irun(fmax, steps)  # a generator
@@ -161,8 +163,11 @@ class _Relaxation:
     def _present(self) -> tuple[Atoms, float, float]:
         """Returns the structure just evaluated with what the calculator knows of it, its energy and largest force."""
         atoms = self._atoms
-        known = {"energy": atoms.get_potential_energy(apply_constraint=False)}
-        known["forces"] = atoms.get_forces(apply_constraint=False)
+        known = {"forces": atoms.get_forces(apply_constraint=False)}
+        try:
+            known["energy"] = atoms.get_potential_energy(apply_constraint=False)
+        except PropertyNotImplementedError:  # it gives free energies only
+            known["energy"] = atoms.get_potential_energy(force_consistent=True, apply_constraint=False)
         known |= {name: x for name, x in getattr(atoms.calc, "results", {}).items() if name in all_properties}
         copy = copy_atoms(atoms)
         copy.calc = SinglePointCalculator(copy, **{name: np.copy(x) if np.ndim(x) else x for name, x in known.items()})

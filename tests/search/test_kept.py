@@ -13,7 +13,7 @@ from ase.db import connect
 from ase.io import read
 
 from ase_learnedopt import LearnedHop, LearnedRelax
-from ase_learnedopt.search import MinimaDatabase, search
+from ase_learnedopt.search import MinimaDatabase, relaxing, search
 from ase_learnedopt.search.inputs import place, read_structure
 from ase_learnedopt.search.report import table
 from ase_learnedopt.search.trace import read_trace
@@ -213,3 +213,23 @@ def test_a_search_with_other_energies_is_not_continued(zero, tmp_path, monkeypat
     assert {file.name: file.read_bytes() for file in out.iterdir()} == before
     monkeypatch.setattr(Shifted, "zero", 0.0)
     assert search(start(Shifted()), evaluations=60, resume=True, **settings).n_evaluations > 40
+
+
+@pytest.mark.parametrize("make", [Smeared, OnlyFree])
+def test_a_relaxed_file_has_the_energy_that_was_printed(make, tmp_path, monkeypatch):
+    atoms = start(None, [Hookean(0, 1, k=20.0, rt=1.0), FixAtoms([3])])
+    atoms.info["stress"] = "much"  # where the file says another
+    atoms.cell, atoms.pbc = np.diag([14.0, 15.0, 16.0]), make is Smeared
+    atoms.write(tmp_path / "start.traj")
+    monkeypatch.setattr(relaxing, "make_calculator", lambda *_: make())
+    given = {"input": str(tmp_path / "start.traj"), "log": str(tmp_path / "log")}
+    result = relaxing.relax_command(given, str(tmp_path / "relaxed.xyz"), resume=False, overwrite=False)
+    assert result.converged and result.lost == ["info['stress']", "the constraint Hookean"]
+    back = read(result.out)
+    assert result.energy == pytest.approx(energy_again(result.atoms, make()), abs=1e-9)
+    assert free_energy(back) == pytest.approx(result.energy, abs=1e-9)
+    assert back.get_potential_energy() == pytest.approx(plain_energy(result.atoms, make()), abs=1e-9)
+    assert np.linalg.norm(back.get_forces(), axis=1).max() == pytest.approx(result.fmax, abs=1e-6)
+    if make is Smeared:
+        np.testing.assert_allclose(back.get_stress(), result.atoms.get_stress(), atol=1e-9)
+        np.testing.assert_allclose(back.get_potential_energies(), result.atoms.get_potential_energies(), atol=1e-7)
