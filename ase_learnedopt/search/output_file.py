@@ -1,6 +1,7 @@
 """The file of a result, and whether it can hold the atoms, which is asked before anything is evaluated. Layer 4."""
 
 import os
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from warnings import catch_warnings
@@ -92,6 +93,8 @@ class OutputFile:
 
 
 def _format_of(name: str) -> str:
+    if re.search(r"\.xyz(\.(gz|bz2|xz))?$", name):  # also POSCAR-relaxed.xyz, which ASE would take for a POSCAR
+        return "extxyz"
     try:
         name_of_format = filetype(name, read=False)
         known = get_ioformat(name_of_format)
@@ -99,7 +102,7 @@ def _format_of(name: str) -> str:
         raise ValueError(f"ASE knows no format for the name {name}: {WAY_OUT}") from error
     if not (known.can_write and known.can_read):
         raise ValueError(f"ASE cannot {'read' if known.can_write else 'write'} the format of {name}: {WAY_OUT}")
-    return "extxyz" if name_of_format == "xyz" else name_of_format
+    return name_of_format
 
 
 def _lost(atoms: Atoms, found: object) -> str | None:

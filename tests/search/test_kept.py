@@ -13,6 +13,7 @@ from ase.db import connect
 from ase.io import read
 
 from ase_learnedopt import LearnedHop, LearnedRelax
+from ase_learnedopt.cli import main
 from ase_learnedopt.search import MinimaDatabase, relaxing, search
 from ase_learnedopt.search.inputs import place, read_structure
 from ase_learnedopt.search.report import table
@@ -233,3 +234,17 @@ def test_a_relaxed_file_has_the_energy_that_was_printed(make, tmp_path, monkeypa
     if make is Smeared:
         np.testing.assert_allclose(back.get_stress(), result.atoms.get_stress(), atol=1e-9)
         np.testing.assert_allclose(back.get_potential_energies(), result.atoms.get_potential_energies(), atol=1e-7)
+
+
+@pytest.mark.parametrize("name", ["POSCAR", "CONTCAR", "mine.POSCAR", "start.traj", "start.xyz.gz"])
+def test_what_has_no_name_is_written_as_xyz(name, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    atoms = place(read_structure("Cu7"), 0)
+    atoms.cell, atoms.pbc = np.diag([14.0, 15.0, 16.0]), True
+    atoms.set_constraint(FixAtoms([0]))
+    atoms.write(name)
+    assert main(["relax", name, "--fmax", "0.5", "--log", "log"]) == 0
+    out = capsys.readouterr().out.split("written to ")[1].split()[0]
+    found = read(out, format="extxyz")
+    assert out.endswith("-relaxed.xyz") and found.constraints[0].index.tolist() == [0]
+    assert energy_again(found, EMT()) == pytest.approx(found.get_potential_energy(), abs=1e-5)
