@@ -73,7 +73,7 @@ class Recorder:
                 f"LearnedHop:  energies are free energies, which the forces belong to; without smearing the first is "
                 f"{plain:.6f} eV\n"
             )
-        fmax = float(np.linalg.norm(forces, axis=1).max())
+        fmax = float(f"{np.linalg.norm(forces, axis=1).max():.6g}")  # as in the trace, which a resumed search reads
         self._note(energy, fmax, self._atoms)
         if self._opt.best_evaluation == self.n_evaluations:
             self.best_energy, self.best_fmax, self.best_evaluation = energy, fmax, self.n_evaluations
