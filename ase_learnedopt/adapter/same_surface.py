@@ -71,13 +71,12 @@ class SameSurface:
 
     def _begin_anew_if_changed(self) -> None:
         """Keeps of what is known only what is still true, where the atoms or their energies are others than before."""
+        # ASE asks only once whether the calculator gives free energies.
+        getattr(self.optimizable, "__dict__", {}).pop("_use_force_consistent_energy", None)
         x, best = self.optimizable.get_x(), self._stages.best_x
         if self._left_at is not None and not np.array_equal(self._left_at, x):
             self._begin_anew()  # at the place that someone else has moved the atoms to
             return
-        getattr(self.optimizable, "__dict__", {}).pop(
-            "_use_force_consistent_energy", None
-        )  # ASE keeps it of another calculator
         changed = self.changed_energy()
         if changed is not None:
             self.logfile.write(f"{type(self).__name__}:  {changed}; begins anew\n")

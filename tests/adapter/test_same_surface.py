@@ -113,3 +113,16 @@ def test_a_second_run_costs_no_evaluation_more(make, cluster):
     opt.run(fmax=1e-3, steps=40)
     opt.run(fmax=1e-3, steps=40)
     assert atoms.calc.n_calls == opt.n_evaluations
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_from_a_calculator_with_free_energies_to_one_without(make, cluster, moved):
+    atoms = cluster()
+    atoms.calc = Free(zero=5.0)
+    opt = make(atoms)
+    opt.run(fmax=1e-3, steps=10)
+    if moved:
+        atoms.rattle(0.01, seed=1)
+    atoms.calc = CountingLJ()
+    opt.run(fmax=1e-3, steps=30)
+    assert opt.best_energy == pytest.approx(CountingLJ().get_potential_energy(atoms), abs=1e-9)
