@@ -10,6 +10,7 @@ from ase.parallel import broadcast
 
 from ..precision import require_jax
 from . import checks
+from .cells import require_cell
 from .convert import Rows
 from .energies import as_number
 from .final_check import FinalCheck
@@ -128,7 +129,7 @@ class TwoStageRun(Optimizer, SameSurface, FinalCheck):
     def _begin(self, steps: int) -> None:
         """Checks the input, and takes the atoms to where the last run or the restart file wants them."""
         require_jax()
-        checks.require_cell(self.atoms)
+        require_cell(self.atoms)
         x = self.optimizable.get_x()
         checks.require_ready(self._rows, x)
         if not self._resumed:

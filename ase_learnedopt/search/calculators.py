@@ -12,7 +12,7 @@ import numpy as np
 from ase import Atoms
 from ase.calculators.names import names as ase_names
 
-from ..adapter.checks import require_cell
+from ..adapter.cells import require_cell
 from ..adapter.energies import energy_of
 
 

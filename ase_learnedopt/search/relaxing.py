@@ -10,7 +10,7 @@ from ase.calculators.calculator import PropertyNotImplementedError, all_properti
 from ase.calculators.singlepoint import SinglePointCalculator
 
 from ..adapter import LearnedRelax
-from ..adapter.checks import require_volume
+from ..adapter.cells import require_volume
 from ..adapter.energies import energy_of
 from ..stopping import Stop
 from .calculators import check_calculator, make_calculator, parse_keywords

@@ -2,15 +2,13 @@
 
 import numpy as np
 import pytest
-from ase import Atoms
 from ase.filters import ExpCellFilter, Filter, FrechetCellFilter, StrainFilter, UnitCellFilter
 from ase.io import write
 from ase.mep import NEB
-from conftest import CountingLJ
 
 from ase_learnedopt.adapter import LearnedHop, LearnedRelax
 from ase_learnedopt.search import search
-from ase_learnedopt.search.relaxing import relax_file
+from ase_learnedopt.search.relaxing import relax_command
 
 CELLS = {  # cell, pbc: what is said; None: nothing
     "none": ([0, 0, 0], False, None),
@@ -38,11 +36,19 @@ CELLS = {  # cell, pbc: what is said; None: nothing
 WRONG = [name for name, (_, _, said) in CELLS.items() if said]
 
 
-def atoms_in(name):
-    cell, pbc, said = CELLS[name]
-    corners = np.array(np.meshgrid(*[[0.0, 1.12]] * 3)).reshape(3, -1).T
-    positions = corners + np.random.default_rng(0).normal(0, 0.05, (8, 3)) + 2.0
-    return Atoms("Ar8", positions, cell=cell, pbc=pbc, calculator=CountingLJ()), said
+@pytest.fixture
+def atoms_in(cluster):
+    """Makes atoms in a cell of the table, with a calculator that counts its calls, and says what is to be said."""
+
+    def make_atoms(name):
+        cell, pbc, said = CELLS[name]
+        atoms = cluster(rattle=0.05)
+        atoms.positions += 2.0
+        atoms.set_cell(cell)
+        atoms.pbc = pbc
+        return atoms, said
+
+    return make_atoms
 
 
 def require_told(run, atoms, message):
@@ -55,7 +61,7 @@ def require_told(run, atoms, message):
 
 
 @pytest.mark.parametrize("name", CELLS)
-def test_cells(name, make):
+def test_cells(name, make, atoms_in):
     atoms, said = atoms_in(name)
     opt = make(atoms)
     if said:
@@ -68,7 +74,7 @@ def test_cells(name, make):
 
 @pytest.mark.parametrize("name", WRONG)
 @pytest.mark.parametrize("holder", [lambda atoms: Filter(atoms, indices=[1, 2]), "band"], ids=["filter", "band"])
-def test_whatever_holds_the_atoms(name, holder):
+def test_whatever_holds_the_atoms(name, holder, atoms_in):
     atoms, said = atoms_in(name)
     target = NEB([atoms.copy(), atoms, atoms.copy()], method="improvedtangent") if holder == "band" else holder(atoms)
     require_told(lambda: LearnedRelax(target, logfile=None).run(fmax=0.1, steps=3), atoms, said)
@@ -77,23 +83,24 @@ def test_whatever_holds_the_atoms(name, holder):
 @pytest.mark.parametrize("cell_filter", [UnitCellFilter, FrechetCellFilter, StrainFilter, ExpCellFilter])
 @pytest.mark.parametrize("name", ["none", "slab", "chain", "flat, not periodic", "no vector c", "parallel"])
 @pytest.mark.filterwarnings("ignore:Use FrechetCellFilter")
-def test_cell_filters_need_a_volume(name, cell_filter):
+def test_cell_filters_need_a_volume(name, cell_filter, atoms_in):
     atoms, _ = atoms_in(name)
     opt = LearnedHop(cell_filter(atoms), max_hops=0, logfile=None)
     require_told(lambda: opt.run(fmax=0.1, steps=3), atoms, f"{cell_filter.__name__} needs a cell with a volume")
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_search_into_a_folder(name, tmp_path):
+def test_a_search_into_a_folder(name, tmp_path, atoms_in):
     atoms, said = atoms_in(name)
     require_told(lambda: search(atoms, evaluations=5, out=tmp_path / "out"), atoms, said)
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(("cell", "said"), [(False, "periodic along c"), (True, "relaxing the cell needs a cell with")])
-def test_a_relaxation_of_a_file(cell, said, tmp_path):
+def test_a_relaxation_of_a_file(cell, said, tmp_path, atoms_in):
     atoms, _ = atoms_in("no vector c")
     write(tmp_path / "a.json", atoms)
+    given = {"input": str(tmp_path / "a.json"), "calculator": "lj", "cell": cell}
     with pytest.raises(ValueError, match=said):
-        relax_file(str(tmp_path / "a.json"), calculator="lj", cell=cell)
+        relax_command(given, resume=False, overwrite=False)
     assert [file.name for file in tmp_path.iterdir()] == ["a.json"]

@@ -7,7 +7,7 @@ import pytest
 from ase.build import bulk
 from ase.calculators.calculator import all_changes
 from ase.calculators.emt import EMT
-from conftest import CountingLJ
+from counting_lj import CountingLJ
 
 from ase_learnedopt.adapter import LearnedHop, LearnedRelax, restart_file
 
