@@ -77,6 +77,27 @@ def has_element(system: System):
     return system.species >= 0
 
 
+def free_part(system: System, rows, xp=jnp):
+    """Returns rows `[..., n_atoms, 3]` without what may not move: zero on fixed atoms and along held directions."""
+    rows = xp.where(system.movable[:, None], rows, 0.0)
+    if system.held is None:
+        return rows
+    flat = rows.reshape(*rows.shape[:-2], -1)
+    return (flat - (flat @ system.held) @ system.held.T).reshape(rows.shape)
+
+
+def is_pinned(system: System, xp=jnp):
+    """Returns `[]` bool: an atom is fixed, or directions are held so that the whole cannot move as one."""
+    atoms = system.species >= 0
+    pinned = xp.any(atoms & ~system.movable)
+    if system.held is None:
+        return pinned
+    one = atoms.astype(system.held.dtype)
+    along = xp.einsum("a,adh->dh", one, system.held.reshape(len(one), 3, -1))
+    share = xp.sum(along**2, axis=1) / xp.maximum(xp.sum(one), 1.0)
+    return pinned | xp.any((share > 1e-6) & (share < 1.0 - 1e-6))
+
+
 def container_radius(system: System):
     """Returns the radius `[]` of a sphere of twice the close-packed volume of the atoms, which touch at their radii."""
     dtype = system.positions.dtype
@@ -110,9 +131,9 @@ def pushed_apart(positions, system: System, contacts=APART):
 def random_start(key, system: System):
     """Draws positions `[n_atoms, 3]` for the movable atoms of a system, the others stay.
 
-    Without periodicity and fixed atoms: uniform in a sphere of twice the close-packed volume of atoms touching at
-    `radii[i] + radii[j]`. Periodic in all directions: uniform in the cell. Else (slabs, fixed atoms): the start,
-    with the movable atoms displaced by a normal of 0.7 length scales.
+    Without periodicity and where the whole is free to move: uniform in a sphere of twice the close-packed volume of
+    atoms touching at `radii[i] + radii[j]`. Periodic in all directions: uniform in the cell. Else (slabs, held atoms):
+    the start, with the movable atoms displaced by a normal of 0.7 length scales.
     """
     n = system.positions.shape[0]
     dtype = system.positions.dtype
@@ -121,7 +142,7 @@ def random_start(key, system: System):
     normal = jax.scipy.special.ndtri(jnp.clip(draw[:, :3], 1e-6, 1.0 - 1e-6))
     direction = normal / jnp.linalg.norm(normal, axis=1, keepdims=True)
     sphere = direction * (container_radius(system) * draw[:, 3:] ** (1.0 / 3.0))
-    fixed = jnp.any(atoms & ~system.movable)
+    fixed = is_pinned(system)
     periodic = jnp.all(system.pbc)
     displaced = system.positions + 0.7 * system.length_scale * normal
     place = jnp.where(jnp.any(system.pbc) | fixed, displaced, sphere)

@@ -35,6 +35,7 @@ class System(NamedTuple):
     length_scale: jax.Array  # [] Angstrom, typical bond length
     energy_scale: jax.Array  # [] eV, typical bond energy
     cell_factor: jax.Array | None = None  # [] of three movable rows without an element, the deformation of the cell
+    held: jax.Array | None = None  # [3 * n_atoms, n_held] orthonormal directions that nothing moves along
 
 
 class Neighbors(NamedTuple):

@@ -67,9 +67,7 @@ def require_run(fmax: float, steps: int) -> None:
 
 def require_ready(rows: Rows, x: np.ndarray) -> None:
     """Raises ValueError for atoms without a calculator, with positions that are no numbers, or on top of each other."""
-    if not np.isfinite(x).all():
-        row = int(np.argmin(np.isfinite(x))) // 3
-        raise ValueError(f"the position of atom {row} is not a number; nothing was evaluated")
+    require_numbers(x)
     if rows.atoms is None:
         return
     if rows.atoms.calc is None:
@@ -87,6 +85,13 @@ def require_ready(rows: Rows, x: np.ndarray) -> None:
     if len(doubled):
         a, b = sorted(int(rows.index[real[k]]) for k in (doubled[0], first[doubled[0]]))
         raise ValueError(f"atoms {a} and {b} are at the same place; move one of them (atoms.rattle() is enough)")
+
+
+def require_numbers(x: np.ndarray) -> None:
+    """Raises ValueError where a position `[n_dofs]` is not a number."""
+    if not np.isfinite(x).all():
+        row = int(np.argmin(np.isfinite(x))) // 3
+        raise ValueError(f"the position of atom {row} is not a number; nothing was evaluated")
 
 
 def require_finite(rows: Rows, energy: float, gradient: np.ndarray, evaluation: int) -> None:

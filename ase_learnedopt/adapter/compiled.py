@@ -123,20 +123,22 @@ def compile_policy(
     Their parameters come as the vector that `params_layout` describes, for the same reason as the state.
     """
     _warn_of_broken_cache()
-    layouts: dict[int, Any] = {}  # n_atoms: the structure of the state
+    layouts: dict[tuple[int, int], Any] = {}  # n_atoms and length of the vector: the structure of the state
 
     def optimizer(params):
         return build(unflatten(params, params_layout), config)
 
     def pack(state):
         n_atoms = state.positions.shape[0]
-        layouts[n_atoms] = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
         parts = [state.positions, state.event, state.pending, *jax.tree.leaves(state)]
         join = np.concatenate if isinstance(state.positions, np.ndarray) else jnp.concatenate
-        return join([part.astype(state.positions.dtype).reshape(-1) for part in parts])
+        vector = join([part.astype(state.positions.dtype).reshape(-1) for part in parts])
+        structure = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), state)
+        layouts[n_atoms, vector.shape[0]] = structure
+        return vector
 
     def unpack(vector, n_atoms):
-        leaves, structure = jax.tree.flatten(layouts[n_atoms])
+        leaves, structure = jax.tree.flatten(layouts[n_atoms, vector.shape[0]])
         values, begin = [], 3 * n_atoms + 2
         for leaf in leaves:
             end = begin + math.prod(leaf.shape)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .convert import Rows
+from .placing import place
 from .restart_file import RestartFile
 from .stages import SAME, Stages
 
@@ -62,8 +63,9 @@ class FinalCheck:
         if not self._check_is_due():
             return
         stages = self._stages
+        assert stages.best_x is not None  # or there were no energy to check
         for _ in range(MOST_CHECKS):
-            self.optimizable.set_x(stages.best_x)
+            place(self._rows, self.optimizable, stages.best_x)
             claimed, energy, gradient = stages.best_energy, *self._afresh()
             self._awaiting, self._energy, self._gradient = self.optimizable.get_x(), energy, gradient
             self._evaluated = True
@@ -78,7 +80,7 @@ class FinalCheck:
             if not stages.needs_check:
                 break
         else:
-            self.optimizable.set_x(stages.best_x)
+            place(self._rows, self.optimizable, stages.best_x)
         self._left_at = self.optimizable.get_x()
         self._restart_file.write(self._datafy(self.nsteps))
 

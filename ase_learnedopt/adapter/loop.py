@@ -14,6 +14,7 @@ from .cells import require_cell
 from .convert import Rows
 from .energies import as_number
 from .final_check import FinalCheck
+from .placing import place
 from .restart_file import RestartFile
 from .same_surface import SameSurface
 from .stages import SEARCH, Room, Stages
@@ -140,12 +141,14 @@ class TwoStageRun(Optimizer, SameSurface, FinalCheck):
         self._unbounded = steps >= DEFAULT_MAX_STEPS
         self._search_until = self.max_steps - reserve(self.max_steps - self._run_start)
         wanted = self._stages.back_to_search(x) if not self._resumed and steps > 0 else None
-        if wanted is None:
-            wanted = self._awaiting
-        if wanted is not None and not np.array_equal(wanted, x):
+        if wanted is not None:
             self._move_to(wanted)
-        elif wanted is None:
+        elif self._awaiting is not None:
+            self._move_back(self._awaiting)
+        else:
             self._awaiting, self._evaluated = x, False
+            if self._stages.searches and self._stages.best_x is None and self._limits.max_hops != 0:
+                self._bring_back()
         self._started, self._start_step, self._n_failures = time.monotonic(), self.nsteps, 0
         self.status, self._running, self._resumed, self._finished = None, True, False, False
         self.calculator_error = None
@@ -287,7 +290,7 @@ class TwoStageRun(Optimizer, SameSurface, FinalCheck):
         best = self._stages.best_x
         there = self._evaluated and self._energy <= self._stages.best_energy
         if restore and self._rows.has_objective and best is not None and not there:
-            self.optimizable.set_x(best)
+            place(self._rows, self.optimizable, best)
         self._left_at = self.optimizable.get_x()
 
 

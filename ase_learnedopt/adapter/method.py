@@ -17,6 +17,7 @@ from ..precision import double_precision
 from ..types import MODEL, Neighbors, System
 from .compiled import Policy, compile_policy, flatten, host_device
 from .convert import to_rows
+from .followed import HeldDirections
 from .scale_learning import ScaleLearner
 
 HOST_NEIGHBORS_ABOVE = 300
@@ -33,6 +34,7 @@ class LearnedMethod:
       key: `[2]` uint32, the random stream.
       budget: evaluations that may be used, infinity if unknown.
       learner: corrects the scales of the system in the first evaluations; None: they are right.
+      held: knows the directions that constraints hold; None where the system says all.
     """
 
     def __init__(
@@ -43,9 +45,10 @@ class LearnedMethod:
         key: np.ndarray,
         budget: float,
         learner: ScaleLearner | None = None,
+        held: HeldDirections | None = None,
     ):
         self._prepare(policy, system, n_dofs)
-        self._learner = learner
+        self._learner, self._held, self._here = learner, held, np.asarray(system.positions)
         self._begin(key, budget)
 
     def _begin(self, key: np.ndarray, budget: float) -> None:
@@ -114,6 +117,8 @@ class LearnedMethod:
         self._wake()
         if self._learner is not None:
             self._learn_scales(self._learner, to_rows(x, self._size), energy, to_rows(gradient, self._size))
+        if self._held is not None and np.isfinite(energy):  # from elsewhere moves may lead nowhere
+            self._turn(self._held, to_rows(x, self._size))
         observation = np.zeros(6 * self._size + 1)
         observation[: len(x)] = x
         observation[3 * self._size : 3 * self._size + len(x)] = gradient
@@ -122,6 +127,33 @@ class LearnedMethod:
         with double_precision():
             self._take(self._functions.advance(self._params, self._state[0], observation, neighbors))
         self._beginning = None
+
+    def _turn(self, held: HeldDirections, here: np.ndarray) -> None:
+        """Takes the directions held at `here` `[n_atoms, 3]` where they are others: those of bonds turn."""
+        known: Any = self.system.held
+        directions: Any = held.directions(here, known)
+        self._here = here
+        if directions is not known:
+            self.system = self.system._replace(held=directions)
+            self._revise(lambda state: state._replace(system=state.system._replace(held=directions)))
+
+    def _followed(self, held: HeldDirections, state):
+        """Returns a state vector whose hop is where constraints let it go, so that models judge what will be there."""
+        there = np.asarray(state)[: 3 * self._size].reshape(-1, 3)
+        moved = held.follow(self._here, there)
+        if np.array_equal(moved, there):
+            return state
+
+        def placed(state):
+            return state._replace(positions=moved, relax=state.relax._replace(positions=moved))
+
+        return jax.device_put(self._functions.revise(placed, state, self._size), host_device())
+
+    def _revise(self, function) -> None:
+        """Takes what a function in NumPy makes of the state."""
+        with double_precision():
+            state = self._functions.revise(function, self._state[0], self._size)
+            self._take(jax.device_put(state, host_device()))
 
     def _learn_scales(self, learner: ScaleLearner, positions: np.ndarray, energy: float, gradient: np.ndarray) -> None:
         """Takes the state to other scales where the forces say so; a search of one evaluation simply begins again."""
@@ -134,11 +166,9 @@ class LearnedMethod:
             return
         before = learner.evaluations[:-1]
         assert self._policy.rescale is not None
-        function = partial(self._rescaled, self._policy.rescale, system, before)
         with double_precision():
             self._functions.length(self._params, np.zeros(2, np.uint32), system, np.zeros(()))  # lays states out
-            state = self._functions.revise(function, self._state[0], self._size)
-            self._take(jax.device_put(state, host_device()))
+        self._revise(partial(self._rescaled, self._policy.rescale, system, before))
 
     def _rescaled(self, rescale, system, evaluations, state):
         return rescale(self._config, self._policy.params, state, system, evaluations)
@@ -154,6 +184,8 @@ class LearnedMethod:
             if self.event != MODEL or not self._waits:
                 neighbors = self._neighbors(self._state[1][: self._n_dofs])
                 state = self._functions.hop(self._params, state, self._size, neighbors)
+                if self._held is not None and self._functions.imagine is not None:
+                    state = self._followed(self._held, state)
             if self._functions.imagine is not None:
                 state = self._functions.imagine(self._params, state, self._size)
             in_vain = self._reads(state, 1) and self._reads(state, 0) != MODEL
@@ -187,11 +219,19 @@ class LearnedMethod:
 
     def datafy(self) -> dict:
         """Returns the state as plain data."""
-        return {"state": self._state[1], "learner": None if self._learner is None else self._learner.datafy()}
+        learner = None if self._learner is None else self._learner.datafy()
+        held = {} if self._held is None else {"held": self.system.held, "here": self._here}
+        return {"state": self._state[1], "learner": learner, **held}
 
     @classmethod
     def undatafy(
-        cls, data: dict, policy: Policy, system: System, n_dofs: int, learner: ScaleLearner | None = None
+        cls,
+        data: dict,
+        policy: Policy,
+        system: System,
+        n_dofs: int,
+        learner: ScaleLearner | None = None,
+        held: HeldDirections | None = None,
     ) -> "LearnedMethod":
         """Returns the method that `datafy` described; the system is in the scales that it had then.
 
@@ -199,8 +239,12 @@ class LearnedMethod:
           ValueError: the data belong to another optimizer.
         """
         method = cls.__new__(cls)
+        if held is not None:
+            directions: Any = np.asarray(data["held"], float)
+            system = system._replace(held=directions)
         method._prepare(policy, system, n_dofs)
-        method._learner, method._beginning = learner, None
+        method._learner, method._held, method._beginning = learner, held, None
+        method._here = np.asarray(system.positions if held is None else data["here"], float)
         if learner is not None and data["learner"] is not None:
             learner.undatafy(data["learner"])
         method._resume(np.asarray(data["state"], float))

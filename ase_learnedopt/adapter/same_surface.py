@@ -9,13 +9,11 @@ import numpy as np
 
 from .convert import Rows
 from .energies import as_number
+from .moving import Moving
 from .stages import SAME, Stages
 
-MAX_HALVINGS = 10
-"""Of a move that a constraint cannot follow; then its error is the user's."""
 
-
-class SameSurface:
+class SameSurface(Moving):
     """Compares energies before a run goes on; a base of `TwoStageRun`, which has the rest of the attributes."""
 
     optimizable: Any
@@ -44,7 +42,7 @@ class SameSurface:
         """
         self._put_back()
         if self._expected is not None and not np.array_equal(self._awaiting, self.optimizable.get_x()):
-            self._move_to(self._awaiting)
+            self._move_back(self._awaiting)
         known = self._known_energy(self.optimizable.get_x())
         if known is None or not self._rows.has_objective:
             return None
@@ -81,7 +79,7 @@ class SameSurface:
         if changed is not None:
             self.logfile.write(f"{type(self).__name__}:  {changed}; begins anew\n")
             if best is not None:
-                self._move_to(best)
+                self._move_back(best)
             self._begin_anew()
         self._expected = None
 
@@ -90,15 +88,3 @@ class SameSurface:
         self._set_stages()
         self._stages.n_evaluations = evaluations
         self._awaiting, self._evaluated = None, False
-
-    def _move_to(self, x: np.ndarray) -> None:
-        """Moves the atoms, half as far as long as a constraint cannot follow: fixed bond lengths may fail to."""
-        here = self.optimizable.get_x()
-        for halvings in range(MAX_HALVINGS + 1):
-            try:
-                self.optimizable.set_x(here + 0.5**halvings * (x - here) if halvings else x)
-                break
-            except RuntimeError:
-                if halvings == MAX_HALVINGS:
-                    raise
-        self._awaiting, self._evaluated = self.optimizable.get_x(), False

@@ -30,6 +30,10 @@ PRESSED, DECISIVE = 0.85, 10.0
 """Contacts that half of the calm atoms have to the next one, below which they only repel each other: strong walls far
 in look like weak ones farther out. All geometries are looked at then, and believed for a gain above the second."""
 
+DEEPEST = 20.0
+"""Energy scales for each atom that no geometry whose atoms do not overlap is above the best."""
+MOSTLY_FREE = 0.4
+"""Directions that an atom may be held along, in part or whole, for its force to tell of the scales."""
 SMALL_MOVE, MANY_MOVES = 0.3, 6
 """Length scales that atoms move at most between two geometries that tell of a spring, and how many such moves tell."""
 SOFT, STIFF = 4.0, 100.0
@@ -79,6 +83,7 @@ class ScaleLearner:
             self.looks += not (ordered or self.pressed)
             self.n_ordered += ordered
             factors = self._weigh(system, positions, gradient, ordered)
+            factors = None if factors is not None and self._gains_too_much(system, factors[1]) else factors
         if self.looks is not None and (self.looks >= MOST_LOOKS or len(self.evaluations) >= MOST_KEPT):
             self.looks = None
         if factors is None and self.looks is not None:
@@ -103,6 +108,9 @@ class ScaleLearner:
         ordered: whether forces may be small for being near a minimum, and tell of a higher energy scale only.
         """
         length_known, energy_known = self._fixed
+        if system.held is not None:  # of these forces something was taken away
+            share = np.sum(np.asarray(system.held) ** 2, axis=1).reshape(-1, 3).sum(axis=1)
+            system = system._replace(movable=system.movable & (share < MOSTLY_FREE))
         found = weigh_scales(self._prior, system, positions, gradient, fix_length=length_known, fix_energy=energy_known)
         if found is None or found.misfit > HARDLY:
             return None
@@ -118,6 +126,16 @@ class ScaleLearner:
         if found.misfit <= WELL and not wrong and not self.pressed:
             self.looks = None  # confirmed, and a later geometry might say something else
         return (found.length, found.energy) if changes else None
+
+    def _gains_too_much(self, system: System, factor: float) -> bool:
+        """Returns whether the best geometry is lower than any can be in an energy scale so many times the present one.
+
+        Where atoms only repel each other the last energy says nothing of that.
+        """
+        energies = [energy for _, energy, _ in self.evaluations]
+        n_atoms = np.count_nonzero(system.species >= 0)
+        most = DEEPEST * n_atoms * factor * float(system.energy_scale)
+        return bool(energies[-1] - min(energies) > most) and not self.pressed
 
     def _weigh_springs(self, system: System) -> tuple[float, float] | None:
         """Returns the factor of an energy scale that is far too high: every geometry seems a minimum then."""

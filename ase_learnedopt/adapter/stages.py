@@ -3,7 +3,7 @@
 Knows nothing of ASE's loop: it takes an evaluation and says where to go next.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,8 +11,9 @@ from ..sanity import MIN_DISTANCE
 from ..types import HOP, MINIMUM, MODEL, RESTART, System
 from .checks import Limits, key_from_seed
 from .compiled import Policy
-from .convert import Rows, to_rows, to_system
+from .convert import Rows, padded_size, to_rows, to_system
 from .energies import without_smearing
+from .followed import HeldDirections
 from .guard import Guard
 from .method import LearnedMethod
 from .minima import Minima
@@ -81,6 +82,7 @@ class Stages:
         self.minima = Minima(SAME_MINIMUM * scales[1], rows.index >= 0 if clusters else None)
         self.searches = self._search_policy is not None
         self._guard = None if rows.atoms is None or not self.searches else Guard(rows.atoms, min_distance)
+        self._held = HeldDirections.for_rows(rows, padded_size(rows.n_rows))
         self._best_is_sane, self._in_a_hole, self._hopped = False, False, False
         self.stage = SEARCH if self.searches else RELAX
         self.search_end: str | None = None
@@ -194,7 +196,7 @@ class Stages:
             key, budget = key_from_seed(seed), room.search + 1
             policy, system = self._search_policy, self._system(x)
             learner = scale_learner(policy, system, self._fixed)
-            self._search = LearnedMethod(policy, system, self._rows.n_dofs, key, budget, learner)
+            self._search = LearnedMethod(policy, system, self._rows.n_dofs, key, budget, learner, self._held)
         self._search.update(x, gradient, energy)
         self.scales = float(self._search.system.length_scale), float(self._search.system.energy_scale)
         self.minima.window = SAME_MINIMUM * self.scales[1]
@@ -247,7 +249,8 @@ class Stages:
     def _relax_step(self, x, energy, gradient) -> np.ndarray:
         if self._relax is None:
             key = key_from_seed(0)  # relaxations draw nothing
-            self._relax = LearnedMethod(self._relax_policy, self._system(x), self._rows.n_dofs, key, np.inf)
+            system, n = self._system(x), self._rows.n_dofs
+            self._relax = LearnedMethod(self._relax_policy, system, n, key, np.inf, held=self._held)
         self._relax.update(x, gradient, energy if self._rows.has_objective else 0.0)
         return x + self._relax.compute_step(x)
 
@@ -259,7 +262,11 @@ class Stages:
         return self._next_of_search(x)
 
     def _system(self, x) -> System:
-        return to_system(self._rows, x, *self.scales)
+        system = to_system(self._rows, x, *self.scales)
+        if self._held is None:
+            return system
+        held: Any = self._held.directions(np.asarray(system.positions))
+        return system._replace(held=held)
 
     def datafy(self) -> dict:
         """Returns everything as plain data and arrays."""
@@ -286,7 +293,8 @@ class Stages:
         if data["search_state"] is not None:
             if self._search_policy is None:
                 raise ValueError("it is of a search, but this is a relaxation")
-            learner = scale_learner(self._search_policy, system, self._fixed)
-            self._search = LearnedMethod.undatafy(data["search_state"], self._search_policy, system, n, learner)
+            policy, state = self._search_policy, data["search_state"]
+            learner = scale_learner(policy, system, self._fixed)
+            self._search = LearnedMethod.undatafy(state, policy, system, n, learner, self._held)
         if data["relax_state"] is not None:
-            self._relax = LearnedMethod.undatafy(data["relax_state"], self._relax_policy, system, n)
+            self._relax = LearnedMethod.undatafy(data["relax_state"], self._relax_policy, system, n, held=self._held)

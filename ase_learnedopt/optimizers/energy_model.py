@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.linalg import solve_triangular
 
+from ..geometry import free_part
 from ..types import System
 from .energy_features import feature_gradients, features, list_pairs, morse_coefficients, n_features
 
@@ -93,6 +94,8 @@ def learn(model: EnergyModel, positions, energy, gradient, system: System, kinds
     n_moving = xp.maximum(xp.sum(moves), 1.0)
     p = features(positions, system, kinds, xp)
     slopes = feature_gradients(positions, system, kinds, xp) * system.length_scale
+    if system.held is not None:
+        slopes, gradient = free_part(system, slopes, xp), free_part(system, gradient, xp)
     g = gradient * (system.length_scale / system.energy_scale)
     zero = xp.where(xp.isfinite(model.zero), model.zero, energy)
     square = xp.sum(g * g, axis=1)

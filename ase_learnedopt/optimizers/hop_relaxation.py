@@ -12,7 +12,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ..geometry import has_element
+from ..geometry import free_part, has_element
 from ..types import MINIMUM, MODEL, STEP
 from .base import record
 from .cell_model import cell_measure
@@ -77,7 +77,7 @@ def step_relaxation(config, params, state, energy, forces) -> Step:
         deformation, state.positions, has_element(system), system.length_scale, system.energy_scale
     )
     plain = energy_gradient(system, forces)
-    deformed = plain + jnp.where(system.movable[:, None], slope, 0.0)
+    deformed = plain + free_part(system, slope)
     relaxed_start = (state.n_evaluations == 0) & (rms_gradient(system, plain) < config.deform_start)
     ended = (rms_gradient(system, deformed) < config.deform_tolerance) | (
         state.relax.n_steps >= config.max_deform_steps
@@ -97,6 +97,8 @@ def step_relaxation(config, params, state, energy, forces) -> Step:
         relax, state.positions, value, gradient, cap, jnp.exp(outputs[0]), state.metric, config.unrolled,
         measure=cell_measure(system),
     )  # fmt: skip
+    if system.held is not None:  # what curved constraints have turned of the last steps leads out of them
+        proposal = relax.positions + free_part(system, proposal - relax.positions)
     decrease = -jnp.sum(relax.gradient * (proposal - relax.positions))
     return Step(relax, proposal, size, deforming, give_up_features(config, state, relax, size, decrease))
 

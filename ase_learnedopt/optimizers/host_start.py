@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..geometry import is_pinned
 from ..types import STEP, System
 from .deform import Deformation
 from .exchange import N_PAIR_FEATURES, ExchangeModel
@@ -139,7 +140,7 @@ def _first_play(head: dict, key, system: System) -> tuple[int, Deformation]:
     radii, species = np.asarray(system.radii)[moves][by_size], np.asarray(system.species)[moves][by_size]
     is_mixed = bool(np.any((species[1:] != species[:-1]) & (radii[1:] <= SIMILAR * radii[:-1])))
     is_compound = bool(len(radii) and radii[-1] > SIMILAR * radii[0])
-    is_cluster = not (np.any(system.pbc) or np.any(atoms & ~system.movable))
+    is_cluster = not (np.any(system.pbc) or is_pinned(system, np))
     features = dict.fromkeys(HOP_FEATURES, 0.0)
     features["log n_atoms"] = float(np.log(max(np.sum(atoms), 1.0))) / 5.0
     features["mixed"] = float(is_mixed)

@@ -8,7 +8,7 @@ next evaluation is at the minimum of the model, tilted so that its gradient is r
 import jax
 import jax.numpy as jnp
 
-from ..geometry import has_element, pushed_apart
+from ..geometry import free_part, has_element, pushed_apart
 from ..types import MODEL
 from .deform import deformation_value_and_gradient
 from .energy_features import features, list_pairs
@@ -105,7 +105,7 @@ def _gradient(state):
     _, slope = deformation_value_and_gradient(
         deformation, state.relax.positions, has_element(system), system.length_scale, system.energy_scale
     )
-    return state.relax.gradient - jnp.where(state.deforming & system.movable[:, None], slope, 0.0)
+    return state.relax.gradient - jnp.where(state.deforming, free_part(system, slope), 0.0)
 
 
 def _relaxed(config, params, first, energy, steps):
@@ -126,7 +126,7 @@ def _relaxed(config, params, first, energy, steps):
 def _gone_on(config, state, last, begins):
     """Returns the state within a relaxation with the next geometry to evaluate."""
     system = state.system
-    move = jnp.where(system.movable[:, None], last.relax.positions - state.relax.positions, 0.0)
+    move = free_part(system, last.relax.positions - state.relax.positions)
     longest = jnp.sqrt(jnp.max(jnp.sum(move * move, axis=1)))
     at_most = jnp.where(begins, jnp.inf, config.longest_ahead * system.length_scale)
     positions = state.relax.positions + move * jnp.minimum(1.0, at_most / jnp.maximum(longest, 1e-9))

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from ..geometry import has_element
+from ..geometry import has_element, is_pinned
 from ..types import System
 
 SIMILAR = 1.5
@@ -30,10 +30,10 @@ def is_compound(system: System):
 
 
 def is_cluster(system: System):
-    """Returns `[]` bool: no periodic direction and no fixed atom."""
-    return ~jnp.any(system.pbc) & ~jnp.any(has_element(system) & ~system.movable)
+    """Returns `[]` bool: no periodic direction, and nothing holds it where it is."""
+    return ~jnp.any(system.pbc) & ~is_pinned(system)
 
 
 def is_bulk(system: System):
-    """Returns `[]` bool: periodic in all directions and no fixed atom."""
-    return jnp.all(system.pbc) & ~jnp.any(has_element(system) & ~system.movable)
+    """Returns `[]` bool: periodic in all directions, and nothing holds it where it is."""
+    return jnp.all(system.pbc) & ~is_pinned(system)

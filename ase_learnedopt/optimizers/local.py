@@ -6,6 +6,7 @@ below its tolerance. It goes on iterating afterwards, so a driver with a tighter
 
 import jax.numpy as jnp
 
+from ..geometry import free_part
 from ..types import MINIMUM, STEP, Optimizer, System
 from .base import record
 
@@ -16,9 +17,9 @@ LARGEST_GRADIENT = 1e6
 
 
 def energy_gradient(system: System, forces):
-    """Returns the gradient `[n_atoms, 3]` eV/Angstrom: minus the forces, clipped, zero in rows that must not move."""
+    """Returns the gradient `[n_atoms, 3]` eV/Angstrom: minus the forces, clipped, where the system is free to move."""
     largest = LARGEST_GRADIENT * system.energy_scale / system.length_scale
-    return jnp.where(system.movable[:, None], -jnp.clip(forces, -largest, largest), 0.0)
+    return free_part(system, -jnp.clip(forces, -largest, largest))
 
 
 def rms_gradient(system: System, gradient):

@@ -69,7 +69,8 @@ def inverse_model_hessian(springs, positions, system: System, xp=jnp):
         blocks = blocks + cell_blocks(springs_of_pairs, displacements, system, xp)
     both_move = system.movable[:, None] & system.movable[None, :]
     blocks = xp.where(both_move[:, :, None, None], blocks, eye[:, :, None, None] * identity[None, None])
-    return _inverse(blocks.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n), xp)
+    matrix = blocks.transpose(0, 2, 1, 3).reshape(3 * n, 3 * n)
+    return _inverse(matrix if system.held is None else _within(matrix, system.held), xp)
 
 
 def _displacements(positions, system: System, xp):
@@ -89,6 +90,12 @@ def _displacements(positions, system: System, xp):
     here = xp.asarray(np.all(steps == 0, axis=1))
     here_and_now = (nearest + shifts) @ deformation(positions, system, xp).T
     return here_and_now, pairs & possible[:, None, None] & (different | ~here[:, None, None])
+
+
+def _within(matrix, held):
+    """Returns the matrix with springs of stiffness 1 along held directions, coupled to nothing."""
+    half = matrix - held @ (held.T @ matrix)
+    return half - (half @ held) @ held.T + held @ held.T
 
 
 def _inverse(matrix, xp):
