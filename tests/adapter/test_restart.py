@@ -69,7 +69,7 @@ def test_killed_while_the_calculator_runs(search, cluster, tmp_path):
 
 
 @pytest.mark.parametrize("kind", [FrechetCellFilter, UnitCellFilter, StrainFilter])
-@pytest.mark.parametrize("constraint", [None, FixAtoms([-1]), FixBondLength(0, 1)], ids=str)
+@pytest.mark.parametrize("constraint", [None, FixAtoms([-1]), FixBondLength(0, 1)], ids=["free", "atom", "bond"])
 def test_resume_under_a_cell_filter(tmp_path, kind, constraint):
     def target():
         atoms = bulk("Cu", a=3.75, cubic=True)
