@@ -23,6 +23,9 @@ from .scale_learning import ScaleLearner
 HOST_NEIGHBORS_ABOVE = 300
 """Atoms above which optimizers read neighbour rows made on the host instead of all pairs."""
 
+MOST_BENT = 0.03
+"""Length scales that a constraint may take atoms from where a model moved them: more, and overlaps come of it."""
+
 
 class LearnedMethod:
     """Holds the state of one optimizer and its proposal.
@@ -139,13 +142,31 @@ class LearnedMethod:
 
     def _followed(self, held: HeldDirections, state):
         """Returns a state vector whose hop is where constraints let it go, so that models judge what will be there."""
-        there = np.asarray(state)[: 3 * self._size].reshape(-1, 3)
+        there = self._proposed(state)
         moved = held.follow(self._here, there)
-        if np.array_equal(moved, there):
+        return state if np.array_equal(moved, there) else self._placed(state, moved, hopped=True)
+
+    def _shortened(self, held: HeldDirections, state, origin: np.ndarray, hopped: bool):
+        """Returns a state vector whose move from `origin` `[n_atoms, 3]` ends about where models expect it.
+
+        They move straight on, and what a constraint bends is about the square of the way off in the end.
+        """
+        there = self._proposed(state)
+        off = float(np.abs(held.follow(origin, there) - there).max()) / float(self.system.length_scale)
+        if off <= MOST_BENT:
             return state
+        return self._placed(state, origin + np.sqrt(MOST_BENT / off) * (there - origin), hopped)
+
+    def _proposed(self, state) -> np.ndarray:
+        """Returns the geometry `[n_atoms, 3]` that a state vector proposes."""
+        return np.asarray(state)[: 3 * self._size].reshape(-1, 3)
+
+    def _placed(self, state, positions: np.ndarray, hopped: bool):
+        """Returns a state vector with another proposal; `hopped`: its relaxation begins there."""
 
         def placed(state):
-            return state._replace(positions=moved, relax=state.relax._replace(positions=moved))
+            relax = state.relax._replace(positions=positions) if hopped else state.relax
+            return state._replace(positions=positions, relax=relax)
 
         return jax.device_put(self._functions.revise(placed, state, self._size), host_device())
 
@@ -180,15 +201,19 @@ class LearnedMethod:
         """
         self._wake()
         with double_precision():
-            state = self._state[0]
-            if self.event != MODEL or not self._waits:
+            state, origin = self._state[0], self._here
+            hopped = self.event != MODEL or not self._waits
+            if hopped:
                 neighbors = self._neighbors(self._state[1][: self._n_dofs])
                 state = self._functions.hop(self._params, state, self._size, neighbors)
                 if self._held is not None and self._functions.imagine is not None:
                     state = self._followed(self._held, state)
+                    origin = self._proposed(state)
             if self._functions.imagine is not None:
                 state = self._functions.imagine(self._params, state, self._size)
             in_vain = self._reads(state, 1) and self._reads(state, 0) != MODEL
+            if self._held is not None and self._functions.imagine is not None and not in_vain:
+                state = self._shortened(self._held, state, origin, hopped)
             if self._renew is not None and not in_vain:
                 state = jax.device_put(self._functions.revise(self._renew, state, self._size), host_device())
             self._take(state)

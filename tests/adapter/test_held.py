@@ -30,7 +30,10 @@ from ase.constraints import (
 from ase.filters import FrechetCellFilter
 
 from ase_learnedopt.adapter import LearnedHop
+from ase_learnedopt.adapter.convert import describe, to_system
+from ase_learnedopt.adapter.followed import HeldDirections
 from ase_learnedopt.adapter.held import fixed_atoms, held_directions
+from ase_learnedopt.geometry import free_part, is_pinned
 
 
 class Blind(FixConstraint):
@@ -151,3 +154,42 @@ def test_the_same_atoms_are_the_same_path(constraint, cluster, search):
 
 def test_no_atoms_are_held():
     assert fixed_atoms(Atoms()).tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("name", "pinned"),
+    [
+        ("FixAtoms", True),
+        ("FixCartesian, two", True),
+        ("FixedPlane", True),
+        ("FixedMode", True),
+        ("FixSubsetCom", True),
+        ("FixCom", False),
+        ("FixBondLengths", False),
+        ("FixLinearTriatomic", False),
+        ("Hookean", False),
+    ],
+)
+def test_what_keeps_the_whole_where_it_is(name, pinned):
+    """Such a structure is searched about where it is; any other one may be thrown anew."""
+    atoms = cell()
+    atoms.set_constraint(HELD[name][0](atoms))
+    rows = describe(atoms, atoms.__ase_optimizable__())
+    system = to_system(rows, atoms.positions.reshape(-1), 2.6, 0.6)
+    directions = HeldDirections.for_rows(rows, 8)
+    if directions is not None:
+        system = system._replace(held=directions.directions(np.asarray(system.positions)))
+    assert bool(is_pinned(system, np)) == pinned
+
+
+def test_moves_are_freed_of_what_is_held():
+    atoms = cell()
+    atoms.set_constraint([FixAtoms([2]), FixBondLength(0, 4)])
+    rows = describe(atoms, atoms.__ase_optimizable__())
+    system = to_system(rows, atoms.positions.reshape(-1), 2.6, 0.6)
+    system = system._replace(held=HeldDirections.for_rows(rows, 8).directions(np.asarray(system.positions)))
+    move = free_part(system, np.random.default_rng(0).normal(size=(8, 3)), np)
+    assert np.all(move[2] == 0.0)
+    bond = atoms.get_distance(0, 4, mic=True, vector=True)
+    assert abs((move[4] - move[0]) @ bond) < 1e-12
+    np.testing.assert_allclose(free_part(system, move, np), move, atol=1e-12)
