@@ -4,11 +4,9 @@ import numpy as np
 from ase import Atoms
 
 from .convert import Rows, padded_size, to_rows
-from .held import SAME, adjusted_forces, held_directions, holds
+from .held import MOST_NUMBERS, SAME, adjusted_forces, held_directions, holds
 from .placing import is_plain
 
-MOST_NUMBERS = 400_000
-"""Numbers of all directions together up to which a search works with them."""
 MAX_HALVINGS = 10
 """Of a move that a constraint cannot follow."""
 

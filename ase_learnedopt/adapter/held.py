@@ -12,6 +12,8 @@ from ase.constraints import FixAtoms
 
 PROBE = 1e-3
 """Angstrom that atoms are moved by to see whether a constraint holds any."""
+MOST_NUMBERS = 400_000
+"""Numbers of all directions together up to which they are looked for, and a search works with them."""
 SAME = 1e-7
 """Share of a force that is rounding, of constraints that find their forces by iteration too."""
 
@@ -56,6 +58,8 @@ def _directions_of(constraint, atoms: Atoms) -> np.ndarray:
         return nothing
     n_probes, rng = 4, np.random.default_rng(0)
     while True:
+        if min(n_probes, n + 1) * n > MOST_NUMBERS:
+            return nothing  # to find them all would take longer than the run
         probes = [rng.normal(size=(len(atoms), 3)) for _ in range(min(n_probes, n + 1))]
         taken = np.array([(f - adjusted_forces(constraint, atoms, f)).reshape(-1) for f in probes]).T
         held = _orthonormal(taken)

@@ -6,12 +6,10 @@ import numpy as np
 
 from . import checks
 from .convert import Rows
+from .followed import MAX_HALVINGS
 from .gathered import gathered
 from .placing import Placement, is_plain, place
 from .stages import Stages
-
-MAX_HALVINGS = 10
-"""Of a move that a constraint cannot follow; then its error is the user's."""
 
 
 class Moving:

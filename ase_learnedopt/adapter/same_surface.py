@@ -7,21 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from .convert import Rows
 from .energies import as_number
 from .moving import Moving
-from .stages import SAME, Stages
+from .stages import SAME
 
 
 class SameSurface(Moving):
     """Compares energies before a run goes on; a base of `TwoStageRun`, which has the rest of the attributes."""
 
-    optimizable: Any
-    logfile: Any
-    _rows: Rows
-    _stages: Stages
-    _awaiting: Any  # [n_dofs], the geometry that was evaluated last or is to be next; None before
-    _evaluated: bool  # whether `_energy` and `_gradient` belong to it
     _energy: float
     _left_at: Any  # [n_dofs], where the last run left the atoms; None before
     _expected: float | None  # eV, what a restart file says of `_awaiting`; None where there is none or it was compared

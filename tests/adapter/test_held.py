@@ -196,3 +196,18 @@ def test_moves_are_freed_of_what_is_held():
     bond = atoms.get_distance(0, 4, mic=True, vector=True)
     assert abs((move[4] - move[0]) @ bond) < 1e-12
     np.testing.assert_allclose(free_part(system, move, np), move, atol=1e-12)
+
+
+def test_thousands_of_atoms_are_not_probed_for_ever():
+    """What 5,000 atoms of a constraint hold is not looked for: a matrix of 15,000 by 15,000 numbers would be."""
+    atoms = bulk("Cu", cubic=True) * (11, 11, 10)
+    asked = []
+
+    class Counted(FixCartesian):
+        def adjust_forces(self, atoms, forces):
+            asked.append(1)
+            super().adjust_forces(atoms, forces)
+
+    atoms.set_constraint(Counted(range(len(atoms) // 2)))
+    assert held_directions(atoms).shape == (3 * len(atoms), 0)
+    assert len(asked) < 100
