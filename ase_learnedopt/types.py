@@ -36,6 +36,14 @@ class System(NamedTuple):
     energy_scale: jax.Array  # [] eV, typical bond energy
     cell_factor: jax.Array | None = None  # [] of three movable rows without an element, the deformation of the cell
     held: jax.Array | None = None  # [3 * n_atoms, n_held] orthonormal directions that nothing moves along
+    held_pairs: "HeldPairs | None" = None  # of `held`, what turns as atoms move; None where `held` is
+
+
+class HeldPairs(NamedTuple):
+    """Lists pairs of atoms that constraints keep at their distance; a row of one atom twice holds nothing."""
+
+    atoms: jax.Array  # [n_pairs, 2] int32
+    lightness: jax.Array  # [n_atoms] share of an atom in what brings its pairs back, relative to others
 
 
 class Neighbors(NamedTuple):

@@ -3,8 +3,10 @@
 import numpy as np
 from ase import Atoms
 
+from ..types import HeldPairs
 from .convert import Rows, padded_size, to_rows
 from .held import MOST_NUMBERS, SAME, adjusted_forces, held_directions, holds
+from .held_pairs import held_pairs
 from .placing import is_plain
 
 MAX_HALVINGS = 10
@@ -45,6 +47,10 @@ class HeldDirections:
         padded = np.zeros((3 * self._size, wanted))
         padded[: len(held), : held.shape[1]] = held[:, :wanted]
         return padded
+
+    def pairs(self, n_rows: int) -> HeldPairs:
+        """Returns the pairs of atoms that are held at their distances, in so many rows."""
+        return held_pairs(self._atoms, n_rows, self._size)
 
     def follow(self, here: np.ndarray, there: np.ndarray) -> np.ndarray:
         """Returns where a move `[size, 3]` comes to from `here`: half as far as long as constraints cannot follow."""

@@ -152,9 +152,10 @@ class LearnedMethod:
         They move straight on, and what a constraint bends is about the square of the way off in the end.
         """
         there = self._proposed(state)
-        off = float(np.abs(held.follow(origin, there) - there).max()) / float(self.system.length_scale)
+        followed = held.follow(origin, there)
+        off = float(np.abs(followed - there).max()) / float(self.system.length_scale)
         if off <= MOST_BENT:
-            return state
+            return self._placed(state, followed, hopped) if hopped and off else state
         return self._placed(state, origin + np.sqrt(MOST_BENT / off) * (there - origin), hopped)
 
     def _proposed(self, state) -> np.ndarray:

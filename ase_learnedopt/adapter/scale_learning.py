@@ -7,6 +7,7 @@ bonded like it has other lengths and energies, and a search in wrong scales take
 from itertools import pairwise
 from typing import Any
 
+import jax
 import numpy as np
 
 from ..optimizers.energy_model import PRIORS, morse_priors
@@ -74,8 +75,7 @@ class ScaleLearner:
         if self.looks is None or not np.isfinite(energy):
             return None
         self.evaluations.append((positions, energy, gradient))
-        arrays: Any = (None if field is None else np.asarray(field) for field in system)
-        system = System(*arrays)
+        system = jax.tree.map(np.asarray, system)
         factors = None
         order = disorder(system, positions)
         ordered = order < ORDERED and not self.pressed

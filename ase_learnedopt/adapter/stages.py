@@ -266,7 +266,8 @@ class Stages:
         if self._held is None:
             return system
         held: Any = self._held.directions(np.asarray(system.positions))
-        return system._replace(held=held)
+        pairs: Any = self._held.pairs(held.shape[1])
+        return system._replace(held=held, held_pairs=pairs)
 
     def datafy(self) -> dict:
         """Returns everything as plain data and arrays."""

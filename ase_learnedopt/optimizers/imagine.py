@@ -14,6 +14,7 @@ from .deform import deformation_value_and_gradient
 from .energy_features import features, list_pairs
 from .energy_model import WILD, mean_coefficients
 from .foresight import recall
+from .held_pairs import at_held_distances, held_energy
 from .hop_relaxation import advance_relaxation, fresh_relaxation
 from .hop_state import acceptable, energy_unit, is_trusted
 from .local import rms_gradient
@@ -50,20 +51,28 @@ def imagine(config, params, state):
     unshifted = jnp.where(jnp.isfinite(model.zero), model.zero, 0.0)
     offset = jnp.where(known, state.current_energy - values[0], unshifted)
     tilt = jnp.where(within & ~begins, here - slopes[1], 0.0)
+    if system.held is not None:  # what holds them is not known, and the model knows better than that it is nothing
+        tilt = free_part(system, tilt)
+    reference = jnp.where(within, state.relax.positions, state.positions)
 
     def tilted(positions):
         value, gradient = energy(positions)
         return value + offset + jnp.sum(tilt * (positions - origin)), gradient + tilt
 
     last = _relaxed(
-        config, params, _first(config, state, origin, within, begins | trusted), tilted,
+        config, params, _first(config, state, origin, within, begins | trusted), held_energy(system, reference, tilted),
         jnp.where(within & ~begins, config.steps_ahead, config.imagined_steps),
     )  # fmt: skip
-    read = features(last.relax.positions, system, config.kinds)
-    new = _chosen(within, _gone_on(config, state, last, begins), _judged(config, state, last, read, known))
+    arrived = at_held_distances(system, reference, last.relax.positions)
+    read = features(arrived, system, config.kinds)
+    judged = _judged(config, state, last._replace(relax=last.relax._replace(positions=arrived)), read, known)
+    new = _chosen(within, _gone_on(config, state, last, begins), judged)
     pairs = list_pairs(new.positions, system)
     shortest = jnp.min(jnp.where(pairs.valid, pairs.ratio, jnp.inf))  # a move cut short may lead into an overlap
-    found = jnp.isfinite(last.relax.value) & jnp.all(jnp.isfinite(new.positions)) & (shortest > NEAR * model.nearest)
+    clear = shortest > NEAR * model.nearest
+    if system.held is not None:  # constraints may have led the hop into an overlap: let it be in vain
+        clear = clear | (new.pending & ~within)
+    found = jnp.isfinite(last.relax.value) & jnp.all(jnp.isfinite(new.positions)) & clear
     return _chosen((begins | trusted) & found, new, _chosen(within, state, _unforeseen(state)))
 
 
@@ -130,6 +139,7 @@ def _gone_on(config, state, last, begins):
     longest = jnp.sqrt(jnp.max(jnp.sum(move * move, axis=1)))
     at_most = jnp.where(begins, jnp.inf, config.longest_ahead * system.length_scale)
     positions = state.relax.positions + move * jnp.minimum(1.0, at_most / jnp.maximum(longest, 1e-9))
+    positions = at_held_distances(system, state.relax.positions, positions)
     fresh = fresh_relaxation(config, system, positions)
     return state._replace(
         positions=positions,

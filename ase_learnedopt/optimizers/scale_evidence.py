@@ -132,8 +132,11 @@ def _middle(system: System, positions, gradient):
     away = minimum_image(positions[atoms] - center, system.cell, system.pbc, np)
     kept = atoms[np.argsort(np.linalg.norm(away, axis=1), kind="stable")[:MOST_ROWS]]
     inner = system.movable[kept] & (np.arange(MOST_ROWS) < MOST_FORCES)
-    rows = {"species": system.species[kept], "radii": system.radii[kept], "movable": inner}
-    return system._replace(positions=positions[kept], **rows), positions[kept], gradient[kept]
+    system = system._replace(
+        positions=positions[kept], species=system.species[kept], radii=system.radii[kept], movable=inner,
+        held=None, held_pairs=None,
+    )  # fmt: skip
+    return system, positions[kept], gradient[kept]
 
 
 def _calm(system: System, positions, gradient):

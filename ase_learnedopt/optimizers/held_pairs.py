@@ -1,0 +1,61 @@
+"""Distances that constraints hold, kept by moves in a model of the energy. Layer 1.
+
+Held directions say where a geometry may go at once. A bond of fixed length turns on the way, so that a long straight
+move stretches it. Here each pair is brought back along the direction that it had, as constraints do with the move when
+it is made, and all pairs at once: M-SHAKE (Kraeutler, van Gunsteren, Huenenberger, J. Comput. Chem. 22, 501 (2001)).
+"""
+
+import jax
+import jax.numpy as jnp
+
+from ..geometry import minimum_image
+from ..types import System
+
+ROUNDS = 6
+"""Of corrections; what is left then is less than models know."""
+LEAST_ALONG = 0.2
+"""Share of its length that a pair keeps along the direction that it had, or it is corrected as if it did."""
+SAME = 1e-9
+"""Share of a pair's stiffness below which it holds nothing that other pairs do not."""
+
+
+def at_held_distances(system: System, here, positions):
+    """Returns positions `[n_atoms, 3]` moved to where held pairs are as far apart as at `here` `[n_atoms, 3]`."""
+    pairs = system.held_pairs
+    if pairs is None:
+        return positions
+    first, second = pairs.atoms[:, 0], pairs.atoms[:, 1]
+    apart = here[first] - here[second]
+    vectors = minimum_image(apart, system.cell, system.pbc)
+    length = jnp.sqrt(jnp.maximum(jnp.sum(vectors**2, axis=1), (1e-3 * system.length_scale) ** 2))
+    along = vectors / length[:, None]
+    n = jnp.arange(len(length))
+    slopes = jnp.zeros((len(length), *here.shape), here.dtype).at[n, first].add(along).at[n, second].add(-along)
+    coupling = jnp.einsum("pai,a,qai->pq", slopes, pairs.lightness, slopes)
+
+    def corrected(positions):
+        inverse = jnp.linalg.inv(coupling + SAME * jnp.max(coupling) * jnp.eye(len(length), dtype=here.dtype))
+
+        def one_round(_, positions):
+            now = positions[first] - positions[second] - apart + vectors
+            kept = jnp.maximum(jnp.sum(along * now, axis=1), LEAST_ALONG * length)
+            lacks = 0.5 * (jnp.sum(vectors**2, axis=1) - jnp.sum(now**2, axis=1)) / kept
+            lacks = jnp.clip(lacks, -length, length)  # turned by more than a right angle it cannot come back
+            return positions + jnp.einsum("pai,a,p->ai", slopes, pairs.lightness, inverse @ lacks)
+
+        return jax.lax.fori_loop(0, ROUNDS, one_round, positions)
+
+    return jax.lax.cond(jnp.max(coupling) > 0.0, corrected, lambda positions: positions, positions)
+
+
+def held_energy(system: System, here, energy):
+    """Returns an energy, and its gradient, of positions before `at_held_distances` moves them."""
+    if system.held_pairs is None:
+        return energy
+
+    def held(positions):
+        there, pull_back = jax.vjp(lambda moved: at_held_distances(system, here, moved), positions)
+        value, gradient = energy(there)
+        return value, pull_back(gradient)[0]
+
+    return held
