@@ -1,4 +1,4 @@
-"""One process at a time writes to a folder: a lock file that says who. Layer 0.
+"""One process at a time writes to a folder or file: a lock file that says who. Layer 0.
 
 The file appears with all its content in one step (a hard link, which is atomic over NFS, too), so no two processes make
 it. A process that was killed leaves it behind; the next one on the same host sees that, and takes its place.
@@ -9,7 +9,7 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,55 @@ from .whole_file import PREFIX, whole_file
 
 TRIES = 100
 """Locks that may come and go before this process gives up."""
+SUFFIX = ".lock"
+
+
+class TakenError(ValueError):
+    """Says that another process writes there."""
+
+
+@contextmanager
+def only_writer(folder: Path, lock: str, name: str | Path) -> Iterator[None]:
+    """Makes a folder and holds a lock in it for the length of the block; a new folder that stays empty is taken away.
+
+    Args:
+      folder: absolute path.
+      lock: name of the lock file.
+      name: what is written to, for messages.
+
+    Raises:
+      TakenError: another process holds the lock, or one of another host, which may be alive or not.
+      ValueError: the folder is a file, or cannot be written to.
+    """
+    made: list[Path] = []
+    try:
+        with ExitStack() as stack:
+            try:
+                if folder.exists() and not folder.is_dir():
+                    raise ValueError(f"{folder} is a file and has to be a folder: choose another --out")
+                made += [each for each in (folder, *folder.parents) if not each.exists()]
+                folder.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(one_writer(folder / lock, name))
+            except OSError as error:
+                raise ValueError(f"{name} cannot be written to ({error}): choose another --out") from error
+            yield
+    finally:
+        for each in made:
+            with suppress(OSError):
+                each.rmdir()
+
+
+@contextmanager
+def only_writer_of_file(path: str | Path) -> Iterator[None]:
+    """Holds a lock beside a file, as `only_writer` does, for the length of the block.
+
+    Raises:
+      TakenError: another process holds the lock, or one of another host, which may be alive or not.
+      ValueError: it cannot be written to.
+    """
+    absolute = Path(path).absolute()
+    with only_writer(absolute.parent, absolute.name + SUFFIX, path):
+        yield
 
 
 @contextmanager
@@ -29,14 +78,14 @@ def one_writer(path: Path, what: str | Path) -> Iterator[None]:
       what: what is written to, for messages.
 
     Raises:
-      ValueError: another process holds it, or one of another host, which may be alive or not.
+      TakenError: another process holds it, or one of another host, which may be alive or not.
     """
     own = json.dumps(_this_process()).encode()
     for _ in range(TRIES):
         if _make(path, own) or _take_over(path, own, what):
             break
     else:
-        raise ValueError(f"other processes take turns at {what}: try again when they are done")
+        raise TakenError(f"other processes take turns at {what}: try again when they are done")
     pid = os.getpid()
     try:
         yield
@@ -75,7 +124,7 @@ def _take_over(path: Path, content: bytes, what: str | Path) -> bool:
     with suppress(FileNotFoundError):
         found = path.read_bytes()
         if _may_be_alive(found):
-            raise ValueError(_refusal(found, path, what))
+            raise TakenError(_refusal(found, path, what))
         return _replace(path, found, content, what)
     return False
 
@@ -87,7 +136,7 @@ def _replace(path: Path, found: bytes, content: bytes, what: str | Path) -> bool
         try:
             fcntl.flock(file, fcntl.LOCK_EX)  # of those who see the same dead process, one after the other
         except OSError as error:
-            raise ValueError(_refusal(found, path, what)) from error
+            raise TakenError(_refusal(found, path, what)) from error
         if path.read_bytes() == found:
             with whole_file(path) as temporary:
                 temporary.write_bytes(content)

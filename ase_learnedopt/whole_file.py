@@ -1,6 +1,7 @@
 """Files that are there whole or not at all, whatever kills the process. Layer 0."""
 
 import os
+import shutil
 import threading
 import zlib
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PREFIX = ".unfinished-"
-"""Begins the names of files that are still being written; a killed process leaves them behind."""
+"""Begins the names of files and folders that are still being written; a killed process leaves them behind."""
 
 
 @contextmanager
@@ -29,5 +30,8 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 def remove_unfinished(folder: Path) -> None:
     """Deletes what killed processes left; only for a folder that no other process writes to."""
-    for file in folder.glob(f"{PREFIX}*"):
-        file.unlink(missing_ok=True)
+    for left in folder.glob(f"{PREFIX}*"):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ import pytest
 
 from ase_learnedopt import one_writer as module
 from ase_learnedopt.one_writer import one_writer
-from ase_learnedopt.whole_file import remove_unfinished, whole_file
+from ase_learnedopt.whole_file import PREFIX, remove_unfinished, whole_file
 
 HOLDER = """
 import sys, time
@@ -55,6 +55,7 @@ def test_it_is_replaced_whole_or_not_at_all(tmp_path, name):
         assert (temporary.suffix, temporary.parent) == (path.suffix if len(path.suffix) < 8 else "", tmp_path)
     assert path.read_text() == "new"
     (tmp_path / temporary.name).write_text("of one that was killed")
+    (tmp_path / f"{PREFIX}trial" / "inside").mkdir(parents=True)
     remove_unfinished(tmp_path)
     assert list(tmp_path.iterdir()) == [path]
 

@@ -9,6 +9,7 @@ checkpoint.npz      all that the next step depends on
 import json
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ import jax
 import numpy as np
 
 from ..forked import require_not_forked
+from ..one_writer import only_writer
 from ..stopping import Stop
-from ..whole_file import whole_file
+from ..whole_file import remove_unfinished, whole_file
 from .checkpoint import Best, load_checkpoint, save_checkpoint
 from .config import TrainConfig
 from .config_file import print_config
@@ -26,6 +28,7 @@ from .sharding import decided, is_first
 from .trainer import Trainer, TrainState
 
 CONFIG, METRICS, EVALUATION, CHECKPOINT = "config.toml", "metrics.jsonl", "evaluation.jsonl", "checkpoint.npz"
+LOCK = "train.lock"
 Show = Callable[[dict[str, Any]], None]
 
 
@@ -54,28 +57,37 @@ def train(
       The parameters that were judged best; None before the first evaluation.
 
     Raises:
-      ValueError: impossible settings, `out` holds a run and `resume` is not set, or that run is another one.
+      ValueError: impossible settings, `out` holds a run and `resume` is not set, that run is another one, or another
+        process writes to it.
       RuntimeError: this process was forked from one that had used jax.
     """
     require_not_forked()
     out = Path(out)
-    if not resume and (out / CHECKPOINT).exists():
-        raise ValueError(f"{out} holds a training run: give --resume to go on with it, or another folder")
     trainer = Trainer(config)
-    if resume:
-        state, best = load_checkpoint(out / CHECKPOINT, trainer)
-    else:
-        state, best = trainer.begin(), None
+    with _only_writer(out, resume):
+        if not resume and (out / CHECKPOINT).exists():
+            raise ValueError(f"{out} holds a training run: give --resume to go on with it, or another folder")
+        if resume:
+            state, best = load_checkpoint(out / CHECKPOINT, trainer)
+        else:
+            state, best = trainer.begin(), None
+            if is_first():
+                _write(out / CONFIG, print_config(config))
         if is_first():
-            out.mkdir(parents=True, exist_ok=True)
-            _write(out / CONFIG, print_config(config))
-    if is_first():
-        for name in (METRICS, EVALUATION):
-            _keep(out / name, state.step)
-    with jax.default_matmul_precision(PRECISION):
-        if jax.default_backend() != "cpu":
-            trainer.warm_up(state)
-        return _loop(trainer, state, best, out, None if minutes is None else 60.0 * minutes, show, quiet)
+            remove_unfinished(out)
+            for name in (METRICS, EVALUATION):
+                _keep(out / name, state.step)
+        with jax.default_matmul_precision(PRECISION):
+            if jax.default_backend() != "cpu":
+                trainer.warm_up(state)
+            return _loop(trainer, state, best, out, None if minutes is None else 60.0 * minutes, show, quiet)
+
+
+def _only_writer(out: Path, resume: bool) -> AbstractContextManager[None]:
+    """Keeps other runs from writing to the folder; of many processes of one run the first holds the lock."""
+    if not is_first() or (resume and not out.is_dir()):
+        return nullcontext()
+    return only_writer(out.absolute(), LOCK, out)
 
 
 def _loop(

@@ -13,6 +13,7 @@ from ase.geometry import find_mic
 from ase.io import read, write
 from ase.io.formats import UnknownFileTypeError, filetype, get_ioformat
 
+from ..whole_file import PREFIX
 from .file_fields import for_extxyz
 from .kept import copy_atoms
 
@@ -77,7 +78,7 @@ class OutputFile:
         """
         trial = copy_atoms(atoms)
         trial.calc = SinglePointCalculator(trial, energy=0.0, forces=np.zeros((len(trial), 3)))
-        with TemporaryDirectory(dir=folder) as place, catch_warnings(action="ignore"):
+        with TemporaryDirectory(prefix=PREFIX, dir=folder) as place, catch_warnings(action="ignore"):
             path = Path(place) / f"result{self._suffix}"
             try:
                 write(path, self._held(trial), format=self._format)

@@ -1,10 +1,10 @@
 """A folder that one process at a time writes to, made when needed and taken away where it stays empty. Layer 4."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from ..one_writer import one_writer
+from ..one_writer import only_writer
 from ..whole_file import remove_unfinished
 
 
@@ -36,23 +36,9 @@ class OwnFolder:
         Raises:
           ValueError: another process writes to it, or it cannot be written to.
         """
-        made: list[Path] = []
-        try:
-            with ExitStack() as stack:
-                try:
-                    if self.path.exists() and not self.path.is_dir():
-                        raise ValueError(f"{self.path} is a file and has to be a folder: choose another --out")
-                    made += [folder for folder in (self.path, *self.path.parents) if not folder.exists()]
-                    self.path.mkdir(parents=True, exist_ok=True)
-                    stack.enter_context(one_writer(self.lock, self.name))
-                except OSError as error:
-                    raise ValueError(f"{self.name} cannot be written to ({error}): choose another --out") from error
-                remove_unfinished(self.path)
-                yield
-        finally:
-            for folder in made:
-                with suppress(OSError):
-                    folder.rmdir()
+        with only_writer(self.path, self.lock.name, self.name):
+            remove_unfinished(self.path)
+            yield
 
     def clear(self, last: Path) -> None:
         """Deletes its files, the one that says what they are at last: a kill leaves what can be replaced again."""

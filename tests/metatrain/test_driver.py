@@ -23,6 +23,7 @@ from ase_learnedopt.metatrain.driver import finite, train
 from ase_learnedopt.metatrain.export import export
 from ase_learnedopt.metatrain.plot import plot
 from ase_learnedopt.metatrain.trainer import Trainer
+from ase_learnedopt.one_writer import one_writer
 from ase_learnedopt.weights_io import load_weights
 
 pytest.importorskip("optax")
@@ -138,6 +139,20 @@ def test_weights_of_a_run_can_be_used(whole, tmp_path):
     opt = LearnedHop(atoms, weights=path, logfile=None, seed=0)
     opt.run(fmax=0.05, steps=50)
     assert opt.best_energy < before
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_one_process_writes_to_a_folder(tmp_path, resume):
+    if resume:
+        train(CONFIG, tmp_path, minutes=1e-9)
+    lock = tmp_path / "train.lock"
+    with one_writer(lock, "another"):
+        before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+        with pytest.raises(ValueError, match=f"{tmp_path} is being written to by process {os.getpid()} on "):
+            train(CONFIG, tmp_path, minutes=1e-9, resume=resume)
+        assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+    train(CONFIG, tmp_path, minutes=1e-9, resume=resume)
+    assert not lock.exists()
 
 
 def test_export_needs_an_evaluation(tmp_path):

@@ -214,6 +214,7 @@ def test_killed_and_resumed_is_uninterrupted(here, out):
     assert run("cluster.xyz", "--out", out, at="6").returncode == -signal.SIGKILL
     assert read(out).get_potential_energy() > read(whole).get_potential_energy()
     assert (here / f"{out}.relaxing" / "relax.lock").exists()
+    (here / f"{out}.relaxing" / ".unfinished-trial").mkdir()  # killed while it tried the format
     again = run("cluster.xyz", "--out", out, "--resume")
     assert again.returncode == 0, again.stderr
     assert Path(out).read_bytes() == Path(whole).read_bytes()
