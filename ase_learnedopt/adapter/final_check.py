@@ -1,4 +1,4 @@
-"""The best structure of a search is evaluated once more, by a calculator without history. Layer 3.
+"""How a run ends: the best structure of a search is evaluated once more, by a calculator without history. Layer 3.
 
 Calculators that begin with what the last geometry left them, such as a density, may converge to a wrong solution, and a
 search finds the geometries where they do: wrong energies are often low.
@@ -35,6 +35,10 @@ class FinalCheck:
     _awaiting: Any  # [n_dofs], the geometry that was evaluated last or is to be next; None before
     _evaluated: bool  # whether `_energy` and `_gradient` belong to it
     _left_at: Any  # [n_dofs], where the last run left the atoms; None before
+    _resumed: bool  # whether the next run continues one that a restart file left unfinished
+    _wanted: int  # step at which the run ends at the latest
+    _ended: dict[str, Any] | None  # status and `_wanted` of the run that has ended, for the restart file
+    _end_before: dict[str, Any] | None  # the same of a restart file, until a run begins that is another one
 
     def log(self, gradient: np.ndarray) -> None:
         """Writes a line for an evaluation."""
@@ -47,6 +51,26 @@ class FinalCheck:
     def _datafy(self, nsteps: int) -> dict:
         """Returns all that a restart needs."""
         raise NotImplementedError
+
+    def has_ended(self, steps: int) -> bool:
+        """Returns whether the restart file is of a run that has ended, of so many steps in all at most."""
+        return not self._resumed and self._end_before is not None and self._end_before["steps"] == steps
+
+    def _recall_end(self, steps: int) -> None:
+        """Finds out whether there is nothing left of the run but what was killed at its end: a check, or no step."""
+        before, self._ended, self._wanted = self._end_before, None, self.nsteps + steps
+        if before is None or (before["steps"] != self._wanted if self._resumed else steps > 0):
+            self._end_before = None
+        else:
+            self._wanted = before["steps"]
+
+    def _note_end(self, status: str) -> str:
+        """Notes and returns how the run ended; one that was killed before its check, and resumed, comes here again."""
+        status = self._end_before["status"] if self._end_before is not None else status
+        self._ended, self._end_before = {"status": status, "steps": self._wanted}, None
+        if self._check_is_due():
+            self._restart_file.write(self._datafy(self.nsteps))
+        return status
 
     def _kept_for_check(self) -> int:
         """Returns the evaluation that is kept for the check of the best structure at the end of a search."""

@@ -11,13 +11,11 @@ from ase.parallel import broadcast
 from ..precision import require_jax
 from . import checks
 from .cells import require_cell
-from .convert import Rows
 from .energies import as_number
 from .final_check import FinalCheck
 from .placing import place
-from .restart_file import RestartFile
 from .same_surface import SameSurface
-from .stages import SEARCH, Room, Stages
+from .stages import SEARCH, Room
 
 MOST_FAILURES = 25
 """Evaluations of a search that may fail in a row: then the fault is hardly the geometry's."""
@@ -31,17 +29,9 @@ class TwoStageRun(Optimizer, SameSurface, FinalCheck):
     _running: bool
     _finished: bool
     _watched: bool
-    _rows: Rows
-    _stages: Stages
     _limits: checks.Limits
-    _restart_file: RestartFile
-    _run_start: int  # step at which the run began whose budget is being spent
-    _resumed: bool  # whether the next run continues one that a restart file left unfinished
-    _awaiting: Any  # [n_dofs], the geometry that was evaluated last or is to be next; None before
-    _evaluated: bool  # whether `_energy` and `_gradient` belong to it
     _n_failures: int  # evaluations in a row that failed
     _before_failures: dict  # what a restart needs that tries the first of them again
-    _left_at: Any  # [n_dofs], where the last run left the atoms; None before
 
     fmax: Any
 
@@ -138,6 +128,7 @@ class TwoStageRun(Optimizer, SameSurface, FinalCheck):
         self._begin_anew_if_changed()
         x = self.optimizable.get_x()
         self.max_steps = self.nsteps + steps
+        self._recall_end(steps)
         self._unbounded = steps >= DEFAULT_MAX_STEPS
         self._search_until = self.max_steps - reserve(self.max_steps - self._run_start)
         wanted = self._stages.back_to_search(x) if not self._resumed and steps > 0 else None
@@ -260,7 +251,7 @@ class TwoStageRun(Optimizer, SameSurface, FinalCheck):
         left = self.max_steps - self.nsteps - self._kept_for_check()
         returning = self._stages.searches and self._stages.stage != SEARCH and self._start_step < self.nsteps
         there = self._evaluated and self._energy <= self._stages.best_energy
-        return left <= 0 or (left == 1 and returning and there) or self._time_is_up(1.0)
+        return self._end_before is not None or left <= 0 or (left == 1 and returning and there) or self._time_is_up(1.0)
 
     def _time_is_up(self, share: float) -> bool:
         """Whether another step would go beyond this share of the wall time."""
@@ -277,8 +268,9 @@ class TwoStageRun(Optimizer, SameSurface, FinalCheck):
         if converged:
             search_end = self._stages.search_end
             status = "converged" if search_end in (None, "max_hops") else search_end
-            if self._rows.has_objective:
-                self._stages.found(self._awaiting, self._energy, again=False)
+        status = self._note_end(status)
+        if converged and self._rows.has_objective:
+            self._stages.found(self._awaiting, self._energy, again=False)
         self._run_start, self._finished = self.nsteps, True
         self._end(status, restore=self._stages.searches and not converged)
 
@@ -286,7 +278,8 @@ class TwoStageRun(Optimizer, SameSurface, FinalCheck):
         """Leaves everything in order; `restore` takes the atoms to the best structure."""
         self.status, self._running = status, False
         in_vain = self._n_failures and status in (None, "interrupted")  # the calculator is broken, or was killed too
-        self._restart_file.write(self._before_failures if in_vain else self._datafy(self.nsteps))
+        if not (self._finished and self._check_is_due()):  # else the check writes it
+            self._restart_file.write(self._before_failures if in_vain else self._datafy(self.nsteps))
         best = self._stages.best_x
         there = self._evaluated and self._energy <= self._stages.best_energy
         if restore and self._rows.has_objective and best is not None and not there:

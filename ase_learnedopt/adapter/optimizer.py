@@ -99,8 +99,8 @@ class LearnedOptimizer(TwoStageRun):
         self.calculator_error: str | None = None
         self.fresh_calculator: Callable[[], Any] | None = None
         self._running = self._resumed = self._finished = self._watched = self._evaluated = False
-        self._run_start = self._n_failures = 0
-        self._awaiting = self._left_at = self._expected = self._geometry = None
+        self._run_start = self._n_failures = self._wanted = 0
+        self._awaiting = self._left_at = self._expected = self._geometry = self._ended = self._end_before = None
         super().__init__(atoms, restart, logfile, trajectory, append_trajectory, **kwargs)
         self._restart_file = RestartFile(restart, self.comm.rank == 0)
 
@@ -187,6 +187,7 @@ class LearnedOptimizer(TwoStageRun):
             "nsteps": nsteps,
             "run_start": self._run_start,
             "finished": self._finished,
+            "ended": self._ended,
             "awaiting": self._awaiting,
             "energy": self._energy if self._evaluated else None,
             "geometry": self._bits(),
@@ -230,5 +231,6 @@ class LearnedOptimizer(TwoStageRun):
             self.nsteps, self._run_start, self._awaiting = data["nsteps"], data["run_start"], data["awaiting"]
             self._geometry = data.get("geometry")
             self._resumed, self._expected = not data["finished"], data.get("energy")
+            self._end_before = data.get("ended")
         except (KeyError, TypeError, ValueError) as error:
             raise RestartError(f"{self.restart} cannot be continued from ({error}): {way_out}") from error

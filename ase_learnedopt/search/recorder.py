@@ -99,12 +99,22 @@ class Recorder:
         if self._best is None and self._opt.n_evaluations:
             energy = self._opt.best_energy
             plain = next((record.without_smearing for record in self._opt.minima if record.energy == energy), None)
-            self._keep_best(energy, None, plain)
+            self._keep_best(energy, self._forces_here(), plain)
         if not self._best_is_saved:
             self._save_best()
         self._trace.close()
         if self._trajectory is not None:
             self._trajectory.close()
+
+    def _forces_here(self) -> np.ndarray | None:
+        """Returns the forces that the calculator has of the present geometry; None if it would have to calculate."""
+        calculator = self._atoms.calc
+        try:
+            if not calculator.calculation_required(self._atoms, ["energy", "forces"]):
+                return self._atoms.get_forces(apply_constraint=False)
+        except Exception:  # noqa: BLE001 calculators need not know that question
+            return None
+        return None
 
     @property
     def best(self) -> Atoms:
@@ -163,13 +173,28 @@ class Recorder:
             k = int(np.argmin(np.abs(np.asarray(trace.evaluation) - self._opt.best_evaluation)))
             self.best_energy, self.best_fmax = float(trace.energy[k]), float(trace.fmax[k])
             self.best_evaluation, self.n_evaluations = int(trace.evaluation[k]), int(trace.evaluation[-1])
-        if self._folder.best.exists():
-            best = read(self._folder.best)
-            assert isinstance(best, Atoms)
-            energy = energy_of(best)
-            # Else it was saved before or after the moment that the restart file is of, and `close` will mend it.
+            self._recover(k)
+
+    def _recover(self, row: int) -> None:
+        """Takes the best structure from its file, or from the trajectory if that file is of another moment.
+
+        Where neither has it, `close` will mend it.
+        """
+        files = {self._folder.best: 0, self._folder.trajectory: row}
+        for file, frame in files.items():
+            try:
+                best = read(file, index=frame)
+                assert isinstance(best, Atoms)
+                energy = energy_of(best)
+            except Exception:  # noqa: BLE001, S112 not there, or too short
+                continue
             if abs(energy - self.best_energy) < 1e-6:
                 self._best = copy_atoms(self._atoms)
                 self._best.set_positions(best.positions, apply_constraint=False)
-                forces = without_springs(self._best, best.get_forces())
+                if len(best.constraints) == len(self._best.constraints):
+                    forces = best.get_forces(apply_constraint=False)
+                else:  # the file has them with what the constraints that it lacks do to them
+                    forces = without_springs(self._best, best.get_forces())
                 remember(self._best, energy, forces, without_smearing(best, energy))
+                self._best_is_saved = file == self._folder.best
+                return

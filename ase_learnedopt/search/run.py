@@ -191,7 +191,7 @@ class _Search:
         self._begin = time.monotonic()
 
     def run(self, fmax: float, evaluations: int, trajectory: bool, show_progress: bool) -> SearchResult:
-        steps = evaluations - 1 - self._opt.nsteps
+        steps = self._steps_left(evaluations)
         recorder = Recorder(self._opt, self._atoms, self._folder, trajectory, goes_on=steps >= 0)
         bar = progress_bar(evaluations, show_progress)
         error = None
@@ -210,6 +210,12 @@ class _Search:
                 bar.close()
                 result = self._save(recorder, stop.signal, error)
         return result
+
+    def _steps_left(self, evaluations: int) -> int:
+        """Returns how many steps are left, none of a search that used its budget or was killed when it had ended."""
+        if self._about["before"] in ("running", "budget") and self._opt.has_ended(evaluations - 1):
+            return 0
+        return evaluations - 1 - self._opt.nsteps
 
     def _loop(self, fmax, steps, recorder, bar, stop) -> None:
         run: Any = self._opt.irun(fmax, steps)  # a generator
