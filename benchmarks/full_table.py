@@ -9,12 +9,11 @@ on, which nothing was trained or tuned on.
 
 import argparse
 import contextlib
-import fcntl
-from pathlib import Path
 
 from ase_learnedopt.bench.methods import METHODS, TUNED_RESTARTS
 from ase_learnedopt.bench.progress import show
-from ase_learnedopt.bench.runner import Job, results_file, run_benchmark
+from ase_learnedopt.bench.runner import Job, run_benchmark
+from ase_learnedopt.one_writer import TakenError
 
 SEEDS = range(60_000, 60_030)
 CLUSTERS = [f"lj{n}" for n in (13, 19, 26, 31, 38, 55, 75)]
@@ -66,15 +65,11 @@ def main() -> None:
     parser.add_argument("--out", default="runs", help="folder of the records (default runs)")
     parser.add_argument("--dry-run", action="store_true", help="only list the cells")
     arguments = parser.parse_args()
-    locks = Path(arguments.out) / "locks"
-    if not arguments.dry_run:
-        locks.mkdir(parents=True, exist_ok=True)
     for job in plan():
         if arguments.dry_run:
             print(job.problem, job.method, job.evaluations)
             continue
-        with (locks / results_file(arguments.out, job).name).open("w") as lock, contextlib.suppress(BlockingIOError):
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with contextlib.suppress(TakenError):
             show(job, SEEDS, arguments.out, run_benchmark(job, SEEDS, arguments.out), quiet=False)
 
 

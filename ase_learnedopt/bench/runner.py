@@ -1,4 +1,7 @@
-"""Runs a method on a problem for many seeds, in one process or several, and can go on where it was stopped."""
+"""Runs a method on a problem for many seeds, in one process or several, and can go on where it was stopped.
+
+Several runs may share a folder, each at a file of its own: a lock beside the file keeps others from it.
+"""
 
 import multiprocessing
 import os
@@ -11,6 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..one_writer import only_writer_of_file
 from ..released_weights import released_label
 from ..search import report
 from . import records
@@ -53,19 +57,20 @@ def run_benchmark(
       retry_failed: run seeds again whose method crashed.
 
     Raises:
+      TakenError: another process writes to the file of this problem and method.
       ValueError: unknown names, missing extras, impossible numbers, or records of another budget or of other weights.
     """
     _check(job, seeds, workers)
     path = results_file(out, job)
-    left = _left(path, job, seeds, retry_failed)
-    if not left:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    common = {"versions": versions(), "date": datetime.now(UTC).date().isoformat()}
-    for record in run_seeds(job, left) if workers == 1 else _in_processes(job, left, min(workers, len(left))):
-        complete = {**record, **common}
-        records.append(path, complete)
-        yield complete
+    with only_writer_of_file(path):
+        left = _left(path, job, seeds, retry_failed)
+        if not left:
+            return
+        common = {"versions": versions(), "date": datetime.now(UTC).date().isoformat()}
+        for record in run_seeds(job, left) if workers == 1 else _in_processes(job, left, min(workers, len(left))):
+            complete = {**record, **common}
+            records.append(path, complete)
+            yield complete
 
 
 def _check(job: Job, seeds: Sequence[int], workers: int) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ..one_writer import only_writer
 from .speed_compile import CASES, measure_first_results
 from .speed_machine import describe_machine, describe_software, load
 from .speed_overhead import measure_overhead
@@ -61,15 +62,13 @@ def speed(out: str | Path, *, short: bool = False) -> Path:
       The path of `speed.md`.
 
     Raises:
-      ValueError: `out` is a file.
+      ValueError: `out` is a file, or another process writes to it.
     """
     folder = Path(out)
-    if folder.exists() and not folder.is_dir():
-        raise ValueError(f"{folder} is a file; give a folder for speed.md and speed.json")
-    folder.mkdir(parents=True, exist_ok=True)
-    command = f"ase-learnedopt bench speed --out {folder.resolve().name}{' --short' if short else ''}"
-    data = measure_speed(SHORT if short else FULL, _say)
-    return write_speed(folder, {"command": command, **data})
+    with only_writer(folder.absolute(), "speed.lock", folder):
+        command = f"ase-learnedopt bench speed --out {folder.resolve().name}{' --short' if short else ''}"
+        data = measure_speed(SHORT if short else FULL, _say)
+        return write_speed(folder, {"command": command, **data})
 
 
 def measure_speed(sizes: Sizes, say: Callable[[str], Any]) -> dict[str, Any]:

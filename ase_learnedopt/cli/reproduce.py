@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ..one_writer import only_writer
 from .common import add_command, positive_int
 
 WEIGHTS = "learn2hop"
@@ -92,10 +93,11 @@ def _ablation(arguments: argparse.Namespace) -> int:
 
 
 def _run_on(experiment: Callable[..., Path], arguments: argparse.Namespace) -> int:
-    page = experiment(
-        arguments.problem, arguments.out, weights=arguments.weights, n_runs=arguments.runs,
-        evaluations=arguments.evaluations, quiet=arguments.quiet,
-    )  # fmt: skip
+    with only_writer(Path(arguments.out).absolute(), "reproduce.lock", arguments.out):
+        page = experiment(
+            arguments.problem, arguments.out, weights=arguments.weights, n_runs=arguments.runs,
+            evaluations=arguments.evaluations, quiet=arguments.quiet,
+        )  # fmt: skip
     print(f"written {page}")
     return 0
 

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ..one_writer import only_writer_of_file
 from ..stopping import Stop
 from .common import add_command, positive, positive_int
 
@@ -186,7 +187,8 @@ def _give_up(arguments: argparse.Namespace) -> int:
     from ..metatrain.give_up import make_give_up
 
     command = f"ase-learnedopt train give-up {arguments.config} --out {arguments.out}"
-    path = make_give_up(load_config(arguments.config), arguments.out, command)
+    with only_writer_of_file(arguments.out):
+        path = make_give_up(load_config(arguments.config), arguments.out, command)
     print(f"written {path} and {path.with_suffix('.json')}")
     return 0
 
@@ -196,7 +198,7 @@ def _prior(arguments: argparse.Namespace) -> int:
 
     options = f"--runs {arguments.runs} --seed {arguments.seed} --out {arguments.out}"
     command = f"ase-learnedopt train prior {arguments.weights} {options}"
-    with Stop(piece="batch of runs") as stop:
+    with only_writer_of_file(arguments.out), Stop(piece="batch of runs") as stop:
         path = make_prior(arguments.weights, arguments.out, command, arguments.runs, arguments.seed, stop=stop)
     return _written(path, stop)
 
@@ -206,7 +208,7 @@ def _relax(arguments: argparse.Namespace) -> int:
     from ..metatrain.relaxing import make_relax
 
     command = f"ase-learnedopt train relax {arguments.config} --out {arguments.out}"
-    with Stop(piece="step") as stop:
+    with only_writer_of_file(arguments.out), Stop(piece="step") as stop:
         path = make_relax(load_config(arguments.config), arguments.out, command, stop=stop)
     return _written(path, stop)
 
@@ -230,6 +232,7 @@ def _plot(arguments: argparse.Namespace) -> int:
 def _export(arguments: argparse.Namespace) -> int:
     from ..metatrain.export import export
 
-    path = export(arguments.folder, arguments.path)
+    with only_writer_of_file(arguments.path):
+        path = export(arguments.folder, arguments.path)
     print(f"written {path} and {path.with_suffix('.json')}")
     return 0

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..one_writer import only_writer_of_file
 from ..weights_io import write_whole
 
 
@@ -52,6 +54,15 @@ class Kept:
             pairs = "; ".join(f"{k}: {about.get(k)} there, {self._about.get(k)} now" for k in differing)
             raise ValueError(f"{path} holds other trainings ({pairs}): delete it, or give another")
         return found
+
+
+def only_keeper(path: str | Path | None) -> AbstractContextManager[None]:
+    """Keeps other processes from a file of trainings: each would drop what the other has added; None: does nothing.
+
+    Raises:
+      ValueError: another process writes to it.
+    """
+    return nullcontext() if path is None else only_writer_of_file(path)
 
 
 def digest(*arrays: np.ndarray) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..forked import require_not_forked
 from ..stopping import Stop
+from .kept import only_keeper
 from .models import as_model, mlp
 from .parallel import Job
 from .parts import in_parts
@@ -73,7 +74,8 @@ def sweep_beta(
       show: called with every trial.
 
     Raises:
-      ValueError: impossible arguments, a file of other trainings, or no rate at which anything is learned at beta = 1.
+      ValueError: impossible arguments, a file of other trainings or that another process writes to, or no rate at
+        which anything is learned at beta = 1.
       KeyboardInterrupt: before the first trials are done, or a second time.
       RuntimeError: this process was forked from one that had used jax.
     """
@@ -84,7 +86,7 @@ def sweep_beta(
     parts = in_parts(X, y, test, held_out, random_state, scaling)
     base = 1000 * (random_state + 1)
     trials: list[Trial] = []
-    with Stop(piece="batch of trainings") as stop, training_bar(progress) as done:
+    with only_keeper(keep), Stop(piece="batch of trainings") as stop, training_bar(progress) as done:
         train = Trainer(network, parts, settings, at_once=at_once, keep=keep, stop=stop, show=done)
         first = {beta: train.scales(beta, base).suggest(settings.momentum, settings.solver) for beta in betas}
 

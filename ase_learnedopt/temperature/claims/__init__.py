@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...one_writer import only_writer
 from ...stopping import Stop
 from ..progress import training_bar
 from .collapse import COLLAPSE
@@ -55,7 +56,7 @@ def reproduce(
       What came of it, and the page.
 
     Raises:
-      ValueError: an unknown claim or pair, or a missing package.
+      ValueError: an unknown claim or pair, a missing package, or another process tries the claim in this folder.
       KeyboardInterrupt: it was stopped; what was done is kept.
     """
     if name not in CLAIMS:
@@ -64,12 +65,12 @@ def reproduce(
     names = tuple(claim.pairs if pairs is None else pairs)
     chosen(names)
     n_splits = splits or (1 if short else claim.splits)
-    with Stop(piece="batch of trainings") as stop, training_bar(progress) as show:
-        work = Work(
-            names, tuple(range(first_split, first_split + n_splits)), short, out / "trainings", stop, show
-        )  # fmt: skip
-        found = claim.run(work)
-    page = write_claim(name, claim, found, work, out)
-    if docs is not None:
-        write_docs(name, claim, found, work, Path(docs))
+    seeds = tuple(range(first_split, first_split + n_splits))
+    with only_writer(out.absolute(), f"{name}.lock", out / name):
+        with Stop(piece="batch of trainings") as stop, training_bar(progress) as show:
+            work = Work(names, seeds, short, out / "trainings", stop, show)
+            found = claim.run(work)
+        page = write_claim(name, claim, found, work, out)
+        if docs is not None:
+            write_docs(name, claim, found, work, Path(docs))
     return found, page
