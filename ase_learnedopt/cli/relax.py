@@ -38,20 +38,26 @@ def _relax(arguments: argparse.Namespace) -> int:
     given = {name: value for name, value in vars(arguments).items() if name not in own}
     if "input" not in given and not (arguments.resume and arguments.out):
         arguments.parser.error("a file is needed (only --resume with --out knows it already)")
-    from ..adapter.energies import differ, without_smearing
+    from ..adapter.energies import differ
     from ..search.relaxing import relax_command
 
-    result = relax_command(given, arguments.out, resume=arguments.resume, overwrite=arguments.overwrite)
+    told: list[str] = []
+
+    def tell_lost(out: str, lost: list[str]) -> None:
+        print(f"Beware: {out} cannot hold {', '.join(lost)}.", flush=True)
+        told.extend(lost)
+
+    how = {"resume": arguments.resume, "overwrite": arguments.overwrite}
+    result = relax_command(given, arguments.out, tell_lost=tell_lost, **how)
     end, way_on = "NOT converged", ", continue with --resume and a larger --evaluations"
     if result.converged:
         end, way_on = "converged", ""
     if result.stopped_by is not None:
         end, way_on = "stopped", ", continue with --resume"
-    plain = without_smearing(result.atoms, result.energy)
-    kind = f" (free energy; {plain:.6f} eV without smearing)" if differ(result.energy, plain) else ""
-    force = f"largest force {result.fmax:.4g} eV/A"
-    print(f"{end}: {result.energy:.6f} eV{kind}, {force}, {result.n_evaluations} evaluations")
+    kind = f" (free energy; {result.plain:.6f} eV without smearing)" if differ(result.energy, result.plain) else ""
+    force = "" if result.fmax is None else f", largest force {result.fmax:.4g} eV/A"
+    print(f"{end}: {result.energy:.6f} eV{kind}{force}, {result.n_evaluations} evaluations")
     print(f"written to {result.out}{way_on}")
-    if result.lost:
-        print(f"Beware: {result.out} cannot hold {', '.join(result.lost)}.")
+    if more := [name for name in result.lost if name not in told]:  # such as info by the name of a result
+        tell_lost(result.out, more)
     return int(not result.converged) if result.stopped_by is None else 128 + result.stopped_by

@@ -14,6 +14,7 @@ from ase.io import read, write
 from ase.io.formats import UnknownFileTypeError, filetype, get_ioformat
 
 from ..whole_file import PREFIX
+from .brought_back import not_brought_back
 from .file_fields import for_extxyz
 from .kept import copy_atoms
 
@@ -36,6 +37,7 @@ class OutputFile:
     def __init__(self, name: str | Path):
         self.name, self.path = str(name), Path(os.path.realpath(name))  # a calculator may change the working directory
         self._format = _format_of(self.name)
+        self._lost: list[str] = []  # in the trial
         try:
             self._require_place()
         except OSError as error:  # such as a name that is too long
@@ -59,8 +61,8 @@ class OutputFile:
         return for_extxyz(atoms).atoms if self._format == "extxyz" else atoms
 
     def lost(self, atoms: Atoms) -> list[str]:
-        """Returns in words what of a structure the file does not hold; known of extended XYZ only."""
-        return for_extxyz(atoms).lost if self._format == "extxyz" else []
+        """Returns in words what of a structure the file does not hold; but for extended XYZ that of the trial."""
+        return for_extxyz(atoms).lost if self._format == "extxyz" else self._lost
 
     def is_same(self, path: Path) -> bool:
         """Returns whether a path is this file."""
@@ -71,7 +73,7 @@ class OutputFile:
         return self.path.suffix if len(self.path.suffix) < LONGEST_SUFFIX else ""  # it says how to compress
 
     def require_holds(self, atoms: Atoms, folder: Path) -> None:
-        """Writes a structure to a folder for a trial, and reads it again.
+        """Writes a structure to a folder for a trial, and reads it again; `lost` then says what did not come back.
 
         Raises:
           ValueError: that fails, makes several files, or brings back something else.
@@ -89,6 +91,7 @@ class OutputFile:
             if len(list(Path(place).iterdir())) > 1:
                 raise ValueError(f"{self.name} would be several files ({self._format}): {WAY_OUT}")
         lost = _lost(atoms, found)
+        self._lost = not_brought_back(trial, found) if isinstance(found, Atoms) and not lost else []
         if lost:
             raise ValueError(f"{self.name} does not hold {lost} of these atoms ({self._format}): {WAY_OUT}")
 

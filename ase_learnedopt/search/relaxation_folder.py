@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ase import Atoms
 from ase.io.jsonio import decode, encode
@@ -21,6 +21,14 @@ LONGEST_NAME = 255 - len(SUFFIX)
 SAME_ON_RESUME = ("calculator", "calculator_kwargs", "maxstep", "cell")
 
 
+class Reached(NamedTuple):
+    """Holds the figures of the lowest structure so far."""
+
+    energy: float  # eV, what the forces belong to
+    plain: float | None  # eV, without smearing, of calculators that give both
+    fmax: float | None  # eV/Angstrom, None if it is not known
+
+
 class RelaxationFolder(OwnFolder):
     """Names and reads the files that a relaxation goes on from; they are deleted when it has converged."""
 
@@ -32,6 +40,7 @@ class RelaxationFolder(OwnFolder):
         self.start = self.path / "start.json"
         self.restart = self.path / "restart.json"
         self.options = self.path / "options.json"
+        self.reached = self.path / "reached.json"
 
     @contextmanager
     def only_writer(self) -> Iterator[None]:
@@ -62,6 +71,15 @@ class RelaxationFolder(OwnFolder):
         self.clear(last=self.options)
         replace_text(self.start, encode(start.todict()))
         write_json(self.options, options)
+
+    def write_reached(self, figures: Reached) -> None:
+        """Notes what the result that was just written came to: not every format holds it."""
+        write_json(self.reached, figures._asdict())
+
+    def read_reached(self, energy: float) -> Reached:
+        """Returns what was noted of the structure of this energy; the energy alone if the note is of another."""
+        figures = Reached(**read_json(self.reached)) if self.reached.exists() else None
+        return figures if figures is not None and figures.energy == energy else Reached(energy, energy, None)
 
     def read(self) -> tuple[Atoms, dict[str, Any]]:
         """Returns the start and the options of the relaxation to continue.

@@ -1,6 +1,7 @@
 """One relaxation, from a file to a file, that can be stopped and taken up again. Layer 4."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,13 +12,13 @@ from ase.calculators.singlepoint import SinglePointCalculator
 
 from ..adapter import LearnedRelax
 from ..adapter.cells import require_volume
-from ..adapter.energies import energy_of
+from ..adapter.energies import energy_of, without_smearing
 from ..stopping import Stop
 from .calculators import check_calculator, make_calculator, parse_keywords
 from .inputs import file_of, read_structure
 from .kept import copy_atoms
 from .output_file import OutputFile
-from .relaxation_folder import RelaxationFolder, require_same
+from .relaxation_folder import Reached, RelaxationFolder, require_same
 
 SHARE_OF_TIME = 0.1
 """Share of a relaxation that writing its result may take before the end."""
@@ -30,17 +31,25 @@ DEFAULTS: dict[str, Any] = {
 class Relaxed(NamedTuple):
     """Holds what a relaxation led to."""
 
-    atoms: Atoms  # as written, with what the calculator said of it
+    atoms: Atoms  # as written, with what the calculator said of it; where a resumed one got no lower, where it ended
     energy: float  # eV, what the forces belong to
-    fmax: float  # eV/Angstrom, with `cell` including the stress as the filter scales it
+    plain: float | None  # eV, without smearing, of calculators that give both
+    fmax: float | None  # eV/Angstrom, with `cell` including the stress as the filter scales it; None: not known
     n_evaluations: int
     converged: bool
     out: str
     stopped_by: int | None  # number of the signal that interrupted it
-    lost: list[str]  # what the file cannot hold of the structure, in words; known of extended XYZ only
+    lost: list[str]  # what the file cannot hold of the structure, in words
 
 
-def relax_command(given: dict[str, Any], out: str | None = None, *, resume: bool, overwrite: bool) -> Relaxed:
+def relax_command(
+    given: dict[str, Any],
+    out: str | None = None,
+    *,
+    resume: bool,
+    overwrite: bool,
+    tell_lost: Callable[[str, list[str]], None] = lambda *_: None,
+) -> Relaxed:
     """Relaxes the structure of a file as the command line asks for it, and writes the result as it goes.
 
     Args:
@@ -50,6 +59,7 @@ def relax_command(given: dict[str, Any], out: str | None = None, *, resume: bool
         `-relaxed.xyz` in place of its suffix.
       resume: continue the relaxation to that file.
       overwrite: replace it.
+      tell_lost: is told, before the relaxation, the file and what it cannot hold of the structure, if anything.
 
     Raises:
       ValueError: there is no such file, the calculator cannot do the job, the result cannot be written there.
@@ -67,6 +77,8 @@ def relax_command(given: dict[str, Any], out: str | None = None, *, resume: bool
         else:
             folder.check_free(overwrite)
         opt, atoms = _prepare(start, options, output, folder, resume)
+        if output.lost(start):
+            tell_lost(output.name, output.lost(start))
         result = _Relaxation(opt, atoms, output, folder).run(options["fmax"], options["evaluations"])
         if result.converged:
             folder.clear(last=folder.options)
@@ -146,9 +158,13 @@ class _Relaxation:
                     raise
             finally:
                 self._save()
-        atoms, energy, largest = self._reached or (self._atoms, opt.best_energy, np.nan)
-        converged, lost = opt.status == "converged", output.lost(atoms)
-        return Relaxed(atoms, energy, largest, opt.n_evaluations, converged, output.name, stop.signal, lost)
+        if self._reached is None:
+            atoms, known = self._atoms, self._folder.read_reached(opt.best_energy)
+        else:
+            atoms, known = self._reached[0], _figures(*self._reached)
+        lost = output.lost(atoms if self._reached is not None else copy_atoms(atoms))  # or it would be evaluated
+        converged = opt.status == "converged"
+        return Relaxed(atoms, *known, opt.n_evaluations, converged, output.name, stop.signal, lost)
 
     def _loop(self, fmax: float, steps: int, stop: Stop) -> None:
         run: Any = self._opt.irun(fmax, steps)  # a generator
@@ -179,5 +195,10 @@ class _Relaxation:
             return
         begin = time.monotonic()
         self._output.write(self._reached[0], self._folder.path)
+        self._folder.write_reached(_figures(*self._reached))
         end = time.monotonic()
         self._is_saved, self._due = True, end + (end - begin) / SHARE_OF_TIME
+
+
+def _figures(atoms: Atoms, energy: float, fmax: float) -> Reached:
+    return Reached(energy, without_smearing(atoms, energy), fmax)

@@ -95,8 +95,7 @@ def test_a_killed_run_goes_on_to_the_same_end(whole, tmp_path):
     )
     folder = tmp_path / "run"
     with subprocess.Popen([sys.executable, "-c", code, str(config), str(folder)], cwd=Path(__file__).parents[2]) as run:
-        deadline = time.monotonic() + 300
-        while time.monotonic() < deadline and run.poll() is None:
+        while run.poll() is None:  # without a limit: on a busy machine minutes pass before the first checkpoint
             if (folder / "checkpoint.npz").exists() and len((folder / "metrics.jsonl").read_text().splitlines()) >= 2:
                 break
             time.sleep(0.01)

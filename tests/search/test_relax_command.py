@@ -55,6 +55,10 @@ def crash():
     raise RuntimeError("the calculator died")
 
 
+def interrupt():
+    raise KeyboardInterrupt
+
+
 def sent(number):
     return lambda: os.kill(os.getpid(), number)
 
@@ -190,7 +194,7 @@ def test_stopped_and_resumed_is_uninterrupted(here, calculator, capsys, structur
     assert told in "".join(capsys.readouterr())
     assert read("r.xyz").get_potential_energy() == min(stopped.noted[:AT])
     assert names() == sorted(["cluster.xyz", "crystal.traj", "whole.xyz", "r.xyz", "r.xyz.relaxing", "log"])
-    assert names(here / "r.xyz.relaxing") == ["options.json", "restart.json", "start.json"]
+    assert names(here / "r.xyz.relaxing") == ["options.json", "reached.json", "restart.json", "start.json"]
     goes_on = calculator()
     assert relax(*(structure if act is crash else []), "--resume", "--out", "r.xyz") == 0
     assert Path("r.xyz").read_bytes() == Path("whole.xyz").read_bytes()
@@ -291,3 +295,61 @@ def test_the_energy_told_is_that_of_the_file(here, calculator, capsys, constrain
     found = read("r.traj")
     assert found.get_potential_energy() == pytest.approx(told, abs=1e-6)
     assert json.dumps([c.todict() for c in found.constraints]) == json.dumps([c.todict() for c in atoms.constraints])
+
+
+LOST = [  # format, and what it cannot hold of the crystal below
+    ("r.xyz", ["the constraint Hookean"]),
+    ("r.xyz.gz", ["the constraint Hookean"]),
+    ("r.traj", ["arrays['mine']"]),
+    ("r.json", ["info['charge']", "arrays['mine']"]),
+    ("r.db", ["info['charge']", "arrays['mine']"]),
+    (
+        "r.cif",
+        ["info['charge']", "arrays['mine']", "arrays['tags']", "the constraint FixAtoms", "the constraint Hookean",
+         "the energy", "the forces"],
+    ),
+    (
+        "POSCAR",
+        ["info['charge']", "arrays['mine']", "arrays['tags']", "the constraint Hookean", "the energy", "the forces"],
+    ),
+    (
+        "r.xsf",
+        ["info['charge']", "arrays['mine']", "arrays['tags']", "the constraint FixAtoms", "the constraint Hookean",
+         "the energy"],
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("out", "lost"), LOST, ids=[out for out, _ in LOST])
+def test_what_a_format_cannot_hold_is_told_before(here, calculator, monkeypatch, capsys, out, lost):
+    atoms = read("crystal.traj")
+    atoms.info["charge"] = 1
+    atoms.set_array("mine", np.arange(4.0))
+    atoms.set_tags([1, 2, 3, 4])
+    atoms.set_constraint([FixAtoms([0]), FixAtoms([-1]), Hookean(0, 1, k=5.0, rt=4.0)])
+    told_at = []
+    calculated = calculator(lambda: told_at.append(capsys.readouterr().out), at=2)
+    monkeypatch.setattr(relaxing, "_read", lambda _: atoms)  # which no file would hold
+    assert relax("crystal.traj", "--out", out, "--fmax", 0.1) == 0
+    assert calculated.n_calls > 1
+    assert told_at[0] == f"Beware: {out} cannot hold {', '.join(lost)}.\n"
+    assert "Beware" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("structure", [["cluster.xyz"], ["crystal.traj", "--cell"]], ids=["cluster", "cell"])
+@pytest.mark.parametrize("out", ["r.xyz", "r.cif"])
+@pytest.mark.parametrize("noted", [True, False])
+def test_a_resumed_relaxation_that_gets_no_lower_tells_the_force_or_none(
+    here, calculator, capsys, structure, out, noted
+):
+    calculator(sent(signal.SIGINT))
+    assert relax(*structure, "--out", out, "--fmax", 1e-4) == 130
+    first = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("stopped: "))
+    assert "largest force" in first and "nan" not in first
+    if not noted:
+        (here / f"{out}.relaxing" / "reached.json").unlink()
+    calculator(interrupt, at=1)
+    assert relax("--resume", "--out", out) == 130
+    again = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("stopped: "))
+    shown = first if noted else ",".join(part for part in first.split(",") if "force" not in part)
+    assert again.rsplit(",", 1)[0] == shown.rsplit(",", 1)[0]
