@@ -124,7 +124,7 @@ def _locate(name_or_path: str | Path) -> tuple[Any, str]:
     names = list_weights()
     if isinstance(name_or_path, str) and versioned_name(name_or_path) in names:
         return shipped_folder(), versioned_name(name_or_path)
-    path = with_npz(Path(name_or_path))
+    path = with_npz(Path(name_or_path)) if str(name_or_path) else Path(".npz")
     if path.is_file() or path.with_suffix(".json").is_file():
         return path.parent, path.stem
     near = difflib.get_close_matches(str(name_or_path), [*names, *list_aliases()])

@@ -28,7 +28,7 @@ class CountingLJ(Calculator):
         forces = (slope[:, :, None] * displacements).sum(1)
         too_close = square.min() < self.broken_within**2
         if too_close or (self.broken_from is not None and self.n_calls >= self.broken_from):
-            if isinstance(self.error, Exception | KeyboardInterrupt):
+            if isinstance(self.error, BaseException):
                 raise self.error
             if self.error is None:
                 forces[self.broken_atom] = np.nan

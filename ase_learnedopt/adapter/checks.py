@@ -3,6 +3,7 @@
 import math
 import numbers as abstract
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from ase.parallel import broadcast
@@ -24,17 +25,23 @@ class Limits:
             value = getattr(self, name)
             if value is not None and (not _is_int(value) or value < 0):
                 raise ValueError(f"{name} must be a whole number of hops, 0 or more, or None, not {value!r}")
-        if self.target_energy is not None and not math.isfinite(self.target_energy):
+        if self.target_energy is not None and not (_is_real(self.target_energy) and math.isfinite(self.target_energy)):
             raise ValueError(f"target_energy must be a finite energy in eV or None, not {self.target_energy!r}")
-        if self.walltime is not None and not self.walltime > 0:
+        if self.walltime is not None and not (_is_real(self.walltime) and self.walltime > 0):
             raise ValueError(f"walltime must be a positive number of seconds or None, not {self.walltime!r}")
 
 
-def require_positive(**values) -> None:
-    """Raises ValueError where a value is given and is not a positive finite number."""
-    for name, value in values.items():
-        if value is not None and not (math.isfinite(value) and value > 0):
-            raise ValueError(f"{name} must be a positive number or None, not {value!r}")
+def positive(name: str, value: Any) -> float | None:
+    """Returns a setting as a plain number, None where none is given.
+
+    Raises:
+      ValueError: it is not a positive finite number.
+    """
+    if value is None:
+        return None
+    if not (_is_real(value) and math.isfinite(value) and value > 0):
+        raise ValueError(f"{name} must be a positive number or None, not {value!r}")
+    return float(value)
 
 
 def require_min_distance(value: float) -> None:
@@ -59,10 +66,10 @@ def key_from_seed(seed: int) -> np.ndarray:
 
 def require_run(fmax: float, steps: int) -> None:
     """Raises ValueError where a run cannot be meant."""
-    if not fmax >= 0:
+    if not (_is_real(fmax) and fmax >= 0):
         raise ValueError(f"fmax must be a force of 0 eV/Angstrom or more, not {fmax!r}")
-    if not steps >= 0:
-        raise ValueError(f"steps must be 0 or more, not {steps!r}")
+    if not (_is_real(steps) and steps >= 0):
+        raise ValueError(f"steps must be a number of 0 or more, not {steps!r}")
 
 
 def require_ready(rows: Rows, x: np.ndarray) -> None:
@@ -94,6 +101,17 @@ def require_numbers(x: np.ndarray) -> None:
         raise ValueError(f"the position of atom {row} is not a number; nothing was evaluated")
 
 
+def require_forces(forces: Any, n_atoms: int) -> None:
+    """Raises ValueError where the forces on atoms are no array `[n_atoms, 3]` of numbers, whatever its container."""
+    shape, kind = np.shape(forces), type(forces).__name__
+    if not hasattr(forces, "ravel") or shape != (n_atoms, 3) or np.asarray(forces).dtype.kind not in "iuf":
+        what = f"{kind} of {np.asarray(forces).dtype}" if hasattr(forces, "ravel") else kind
+        raise ValueError(
+            f"the forces that the calculator gives are a {what} of shape {shape}, but must be an array of numbers of "
+            f"shape ({n_atoms}, 3) in eV/Angstrom"
+        )
+
+
 def require_finite(rows: Rows, energy: float, gradient: np.ndarray, evaluation: int) -> None:
     """Raises ValueError where an evaluation gave no numbers, and names the atom."""
     if math.isfinite(energy) and np.isfinite(gradient).all():
@@ -112,3 +130,8 @@ def require_finite(rows: Rows, energy: float, gradient: np.ndarray, evaluation: 
 
 def _is_int(value) -> bool:
     return isinstance(value, abstract.Integral) and not isinstance(value, bool)
+
+
+def _is_real(value) -> bool:
+    """Whether this is one number of any package, but no text that looks like one, and neither true nor false."""
+    return np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf"

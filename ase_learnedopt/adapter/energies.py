@@ -40,10 +40,10 @@ def as_number(energy: Any) -> float:
     """Returns an energy as a number, which may be infinite or not a number.
 
     Raises:
-      ValueError: it is an array, even of one number, or nothing at all.
+      ValueError: it is an array, even of one number, a text, a complex number, or nothing at all.
     """
     try:
-        if np.ndim(energy) == 0:
+        if np.ndim(energy) == 0 and not isinstance(energy, str | bytes | complex | np.complexfloating):
             return float(energy)
     except (TypeError, ValueError):
         pass

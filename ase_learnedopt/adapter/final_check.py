@@ -6,6 +6,7 @@ search finds the geometries where they do: wrong energies are often low.
 
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -139,7 +140,8 @@ class FinalCheck:
         if anew and self.fresh_calculator is not None:
             atoms.calc = self.fresh_calculator()
         elif hasattr(atoms.calc, "reset"):
-            atoms.calc.reset()
+            with suppress(Exception):  # some have none that works, and then what they say is all there is
+                atoms.calc.reset()
 
     def _afresh(self) -> tuple[float, np.ndarray]:
         """Evaluates the present geometry with a calculator that has no history; infinity where it fails."""

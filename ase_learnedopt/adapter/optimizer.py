@@ -89,7 +89,11 @@ class LearnedOptimizer(TwoStageRun):
     ):
         require_not_forked()
         checks.require_min_distance(min_distance)
-        checks.require_positive(length_scale=length_scale, energy_scale=energy_scale, maxstep=maxstep)
+        length_scale, energy_scale = (
+            checks.positive("length_scale", length_scale),
+            checks.positive("energy_scale", energy_scale),
+        )
+        maxstep = checks.positive("maxstep", maxstep)
         self._limits = checks.Limits(max_hops, target_energy, patience, walltime)
         self._given_scales, self._given_maxstep, self._given_seed = (length_scale, energy_scale), maxstep, seed
         self.min_distance = min_distance

@@ -30,13 +30,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # the reader of a pipe such as `| head` has left: nobody to tell
         return 0
+    except SystemExit as error:
+        if not hasattr(error, "__notes__"):
+            raise  # that of the command line's own parser, which has said why
+        code = _tell(f"the calculator ended the program with exit code {error.code}", error)
+        return error.code if isinstance(error.code, int) and error.code else code
     except Exception as error:  # noqa: BLE001  a user wants a line, not a traceback
         message = str(error) or type(error).__name__
         known = isinstance(error, ValueError | OSError)
-        print(f"ase-learnedopt: {message if known else f'{type(error).__name__}: {message}'}", file=sys.stderr)
-        for note in getattr(error, "__notes__", ()):
-            print(f"  {note}", file=sys.stderr)
-        return 1
+        return _tell(message if known else f"{type(error).__name__}: {message}", error)
+
+
+def _tell(message: str, error: BaseException) -> int:
+    """Prints what went wrong and what is to be known beside, and returns the exit code."""
+    print(f"ase-learnedopt: {message}", file=sys.stderr)
+    for note in getattr(error, "__notes__", ()):
+        print(f"  {note}", file=sys.stderr)
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -122,12 +122,15 @@ def load_policy(name: str, weights: str | Path, config: Any = None) -> tuple[dic
       RuntimeError: this process was forked from one that had used jax.
     """
     require_not_forked()
+    entry = find_learned(name)
+    if config is not None and not isinstance(config, entry.config):
+        raise ValueError(f"config must be a {entry.config.__name__} or None, not {config!r}")
     if str(weights) == "none":
-        config = config or find_learned(name).config()
-        return find_learned(name).untrained(config), config
+        config = config or entry.config()
+        return entry.untrained(config), config
     params, trained, _ = load_learned(name, weights)
     config = config or trained
-    if find_learned(name).shapes(config) != find_learned(name).shapes(trained):
+    if entry.shapes(config) != entry.shapes(trained):
         raise ValueError(f"weights {weights} have the arrays of {trained}; {config} needs others")
     return params, config
 

@@ -13,6 +13,7 @@ from ase import Atoms
 from ase.calculators.names import names as ase_names
 
 from ..adapter.cells import require_cell
+from ..adapter.checks import require_forces
 from ..adapter.energies import energy_of
 
 
@@ -104,6 +105,7 @@ def check_calculator(atoms: Atoms, name: str) -> None:
         forces, energy = atoms.get_forces(), energy_of(atoms)
     except Exception as error:
         raise ValueError(f"calculator {name} cannot evaluate the start: {type(error).__name__}: {error}") from error
+    require_forces(forces, len(atoms))
     if not (math.isfinite(energy) and np.isfinite(forces).all()):
         raise ValueError(f"calculator {name} gives no finite energy and forces for the start (energy {energy} eV)")
 

@@ -28,7 +28,7 @@ class Folder(OwnFolder):
     """
 
     def __init__(self, path: str | Path):
-        super().__init__(path, str(path), "search.lock")
+        super().__init__(path, str(Path(path)), "search.lock")
         self.best = self.path / "best.xyz"
         self.minima = self.path / "minima.db"
         self.trajectory = self.path / "trajectory.traj"

@@ -152,7 +152,7 @@ class _Relaxation:
                 self._reached, self._is_saved = self._present(), False
             except KeyboardInterrupt:
                 stop.signal = stop.signal or 2
-            except Exception as problem:
+            except BaseException as problem:  # also where a calculator ends the program
                 if stop.signal is None:  # else a calculator that the same signal has killed
                     problem.add_note(f"what was reached is in {output.name}; --resume continues from there")
                     raise

@@ -16,6 +16,7 @@ import numpy as np
 from ase import Atoms
 
 from ..adapter import LearnedHop
+from ..adapter.checks import require_run
 from ..adapter.energies import without_smearing
 from ..precision import require_devices
 from ..sanity import MIN_DISTANCE
@@ -125,11 +126,13 @@ def run_search(
       arguments: what to note in `run.json` beside the settings, such as the command line.
     """
     evaluations = _whole_number(evaluations)
+    require_run(fmax, evaluations)
     if atoms.calc is None:
         raise ValueError("the atoms have no calculator: set atoms.calc first")
     folder, start = Folder(out), atoms
+    weights = None if weights is None else str(weights)
     settings = {
-        "seed": seed, "weights": None if weights is None else str(weights), "fmax": fmax,
+        "seed": seed, "weights": weights, "fmax": fmax,
         "target_energy": target_energy, "patience": patience, "walltime": walltime, "length_scale": length_scale,
         "energy_scale": energy_scale, "maxstep": maxstep, "min_distance": min_distance,
         "evaluations": evaluations, "trajectory": trajectory,
@@ -201,7 +204,7 @@ class _Search:
                     self._loop(fmax, steps, recorder, bar, stop)
             except KeyboardInterrupt:
                 stop.signal = stop.signal or 2
-            except Exception as problem:
+            except BaseException as problem:  # also where a calculator ends the program
                 if stop.signal is None:  # else a calculator that the same signal has killed
                     problem.add_note(f"what was found before is in {self._folder.name}; --resume continues from there")
                     error = problem
@@ -225,7 +228,7 @@ class _Search:
             if stop.signal is not None:
                 run.throw(KeyboardInterrupt)  # inside the optimizer, which then puts its house in order
 
-    def _save(self, recorder: Recorder, stopped_by: int | None, error: Exception | None) -> SearchResult:
+    def _save(self, recorder: Recorder, stopped_by: int | None, error: BaseException | None) -> SearchResult:
         """Writes everything that is written at the end, whatever the end was."""
         opt, folder = self._opt, self._folder
         recorder.close()

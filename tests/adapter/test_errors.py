@@ -1,13 +1,31 @@
 """What a user can get wrong, and what the answer says."""
 
+import re
+
 import numpy as np
 import pytest
 from ase import Atoms
 from ase.filters import Filter
+from counting_lj import CountingLJ
 
-from ase_learnedopt.adapter import Learn2Hop, LearnedRelax
-from ase_learnedopt.adapter.loop import MOST_FAILURES
+from ase_learnedopt.adapter import Learn2Hop, LearnedHop, LearnedRelax
+from ase_learnedopt.adapter.evaluating import MOST_FAILURES
 
+
+class Changing(CountingLJ):
+    """Gives forces of another kind from one call on."""
+
+    def __init__(self, change, change_from):
+        super().__init__()
+        self.change, self.change_from = change, change_from
+
+    def calculate(self, *args, **kwargs):
+        super().calculate(*args, **kwargs)
+        if self.n_calls >= self.change_from:
+            self.results["forces"] = self.change(self.results["forces"])
+
+
+POSITIVE = ("length_scale", "energy_scale", "maxstep")
 BAD_VALUES = [
     {"seed": -1},
     {"seed": 1.5},
@@ -21,17 +39,71 @@ BAD_VALUES = [
     {"length_scale": -1.0},
     {"energy_scale": 0.0},
     {"maxstep": float("inf")},
+    *({name: value} for name in ("target_energy", "walltime", *POSITIVE) for value in ("2", True, [2.0], 2j)),
 ]
 
 
 @pytest.mark.parametrize("keyword", BAD_VALUES, ids=str)
 def test_bad_value(make, cluster, keyword):
     name, value = next(iter(keyword.items()))
-    with pytest.raises(ValueError, match=rf"{name} must be .*{value!r}".replace("[", r"\[")):
+    with pytest.raises(ValueError, match=rf"{name} must be .*{re.escape(repr(value))}"):
         make(cluster(), **keyword)
 
 
-@pytest.mark.parametrize(("arguments", "message"), [((-0.1,), "fmax"), ((float("nan"),), "fmax"), ((0.1, -1), "steps")])
+@pytest.mark.parametrize("number", [np.float32(0.5), np.float64(0.5), np.array(0.5), np.int64(1), 1], ids=repr)
+def test_numbers_of_numpy_are_numbers(make, cluster, number):
+    opt = make(cluster(), walltime=100 * number, **dict.fromkeys(POSITIVE, number))
+    opt.run(fmax=number, steps=np.int64(4))
+    assert [opt.length_scale, opt.energy_scale, opt.maxstep] == [float(number)] * 3 and 1 <= opt.n_evaluations <= 5
+
+
+@pytest.mark.parametrize("config", [{}, 3, "fast"], ids=repr)
+@pytest.mark.parametrize("cls", [LearnedHop, Learn2Hop, LearnedRelax])
+def test_constants_of_another_kind(cls, config, cluster):
+    with pytest.raises(
+        ValueError, match=rf"config must be a {cls.__name__}Config or None, not {re.escape(repr(config))}"
+    ):
+        cls(cluster(), config=config)
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        (np.ndarray.tolist, "a list of shape (8, 3)"),
+        (lambda forces: forces.T, "a ndarray of float64 of shape (3, 8)"),
+        (np.ravel, "a ndarray of float64 of shape (24,)"),
+        (lambda forces: forces[:-1], "a ndarray of float64 of shape (7, 3)"),
+        (lambda forces: forces + 0j, "a ndarray of complex128 of shape (8, 3)"),
+        (lambda forces: forces.astype(str), "a ndarray of <U"),
+        (lambda forces: None, "a NoneType of shape ()"),
+    ],
+)
+@pytest.mark.parametrize("call", [1, 3])
+def test_forces_of_another_shape(make, cluster, change, found, call):
+    atoms = cluster()
+    atoms.calc = Changing(change, call)
+    with pytest.raises(ValueError, match=f"the forces that the calculator gives are {re.escape(found)}"):
+        make(atoms).run(fmax=1e-3, steps=20)
+    assert atoms.calc.n_calls == call
+
+
+def test_a_calculator_that_ends_the_program_leaves_the_best(make, cluster, tmp_path):
+    atoms = cluster(broken_from=9, error=SystemExit(3))
+    opt = make(atoms, restart=str(tmp_path / "restart.json"))
+    with pytest.raises(SystemExit):
+        opt.run(fmax=1e-3, steps=50)
+    atoms.calc.broken_from = None
+    assert atoms.get_potential_energy() == opt.best_energy and (tmp_path / "restart.json").exists()
+    assert make(atoms, restart=str(tmp_path / "restart.json")).n_evaluations == 8
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        *(((value,), "fmax must be") for value in (-0.1, float("nan"), None, "0.05", np.array([0.05]), True)),
+        *(((0.1, value), "steps must be") for value in (-1, float("nan"), None, "5", True)),
+    ],
+)
 def test_bad_run(make, cluster, arguments, message):
     atoms = cluster()
     with pytest.raises(ValueError, match=message):
@@ -146,9 +218,10 @@ def test_a_run_that_ended_with_failures_goes_on_when_the_calculator_works_again(
     assert opt.status in ("converged", "budget") and not opt.has_failed and opt.best_energy < -19.82
 
 
-def test_unknown_weights(search, cluster):
-    with pytest.raises(ValueError, match="nowhere"):
-        search(cluster(), weights="nowhere")
+@pytest.mark.parametrize("name", ["nowhere", "", 3])
+def test_unknown_weights(search, cluster, name):
+    with pytest.raises(ValueError, match=f"there are no weights '{name}'"):
+        search(cluster(), weights=name)
 
 
 def test_a_relaxation_has_no_keywords_of_searches(cluster):

@@ -178,9 +178,18 @@ def test_formats_that_hold_it(here, calculator, structure, out):
         (sent(signal.SIGINT), 130, "stopped: "),
         (sent(signal.SIGTERM), 143, "stopped: "),
         (crash, 1, "what was reached is in r.xyz; --resume continues from there"),
-        (lambda: sys.exit(3), 3, ""),
+        (
+            lambda: sys.exit(3),
+            3,
+            "ended the program with exit code 3\n  what was reached is in r.xyz; --resume continues",
+        ),
+        (
+            lambda: sys.exit(0),
+            1,
+            "ended the program with exit code 0\n  what was reached is in r.xyz; --resume continues",
+        ),
     ],
-    ids=["int", "term", "crash", "exit"],
+    ids=["int", "term", "crash", "exit", "exit 0"],
 )
 def test_stopped_and_resumed_is_uninterrupted(here, calculator, capsys, structure, act, code, told):
     fmax = ["--fmax", 1e-4]

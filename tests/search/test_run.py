@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -15,7 +17,7 @@ from ase.constraints import FixAtoms
 from ase.io import read
 from ase.io.trajectory import Trajectory
 
-from ase_learnedopt.adapter.loop import MOST_FAILURES
+from ase_learnedopt.adapter.evaluating import MOST_FAILURES
 from ase_learnedopt.search import MinimaDatabase, command, search
 from ase_learnedopt.search.command import search_command
 from ase_learnedopt.search.inputs import place, read_structure
@@ -120,6 +122,7 @@ def stop(number: int):
         (stop(signal.SIGINT), KeyboardInterrupt, "interrupted"),
         (stop(signal.SIGTERM), KeyboardInterrupt, "interrupted"),
         (crash, RuntimeError, "error"),
+        (sys.exit, SystemExit, "error"),
     ],
 )
 def test_stopped_and_resumed_is_the_same_as_uninterrupted(whole, tmp_path, act, error, status):
@@ -208,6 +211,14 @@ def test_fixed_atoms_stay(tmp_path):
         ({"evaluations": 0, "out": "new"}, "evaluations must be"),
         ({"patience": -1, "out": "new"}, "patience must be"),
         ({"weights": "no such", "out": "new"}, "no weights"),
+        *(
+            ({name: value, "overwrite": True}, f"{name} must be")
+            for name in ("fmax", "target_energy", "walltime", "length_scale", "energy_scale", "maxstep", "min_distance")
+            for value in ("0.1", -np.inf, np.nan, [0.1])
+        ),
+        ({"fmax": None, "overwrite": True}, "fmax must be"),
+        ({"weights": "", "overwrite": True}, "no weights ''"),
+        ({"seed": 0.5, "overwrite": True}, "seed must be"),
     ],
 )
 def test_bad_requests_touch_nothing(whole, tmp_path, change, message):
@@ -219,6 +230,28 @@ def test_bad_requests_touch_nothing(whole, tmp_path, change, message):
         search(atoms, **settings)
     assert {file: file.read_bytes() for file in whole[0].out.iterdir()} == before
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": np.uint64(3), "evaluations": np.int8(8), "patience": np.int16(9), "trajectory": np.bool_(0)},
+        {"weights": Path("learned_hop"), "fmax": np.float32(0.1), "min_distance": np.float32(0.25)},
+        {"maxstep": np.array(0.125), "walltime": np.array(99), "target_energy": np.float32(-9)},
+        {"length_scale": np.float32(2.5), "energy_scale": np.array(0.25)},
+    ],
+    ids=" ".join,
+)
+def test_settings_of_numpy_are_those_of_python(change, tmp_path):
+    plain = {name: str(x) if isinstance(x, Path) else np.asarray(x).item() for name, x in change.items()}
+    settings = {"evaluations": 8, "show_progress": False}
+    wanted = search(start(), out=tmp_path / "plain", **{**settings, **plain})
+    found = search(start(), out=tmp_path / "numpy", **{**settings, **change})
+    again = search(start(), out=tmp_path / "numpy", resume=True, **{**settings, **change})
+    assert wanted.best_energy == found.best_energy >= again.best_energy
+    assert wanted.n_evaluations == found.n_evaluations <= again.n_evaluations <= 8
+    ours, others = (json.loads((tmp_path / name / "run.json").read_text()) for name in ("numpy", "plain"))
+    assert ours["settings"] == others["settings"]
 
 
 def test_overwrite_replaces_only_searches(tmp_path):
