@@ -83,6 +83,17 @@ def join(atoms: Atoms, rest: str) -> None:
         atoms.calc.atoms = atoms.copy()  # what its results are of: they would not count for other magnetic moments
 
 
+def is_whole(atoms: Atoms) -> bool:
+    """Whether a `.traj` file takes the atoms as they are, with all that their calculator says of itself and of them."""
+    if for_ase_files(atoms).lost:
+        return False
+    try:
+        write(io.BytesIO(), atoms, format="traj")
+    except Exception:  # noqa: BLE001 parameters and results are of any kind, and not all can be written
+        return False
+    return True
+
+
 def what_is_lost(atoms: Atoms) -> tuple[str | None, bool]:
     """Returns in a sentence what the files of a search cannot hold of a structure, and whether none of them can."""
     xyz, nowhere = for_extxyz(atoms).lost, for_ase_files(atoms).lost
@@ -160,7 +171,9 @@ def _reduced(atoms: Atoms, info: dict, arrays: dict, constraints: list) -> Atoms
             forces = without_springs(copy, forces)
         remember(copy, energy, forces, without_smearing(atoms, energy))
         results = getattr(atoms.calc, "results", {}).items()
-        copy.calc.results.update({k: v for k, v in results if k in all_properties and k not in RESULTS})
+        others = {k: np.asarray(v) for k, v in results if k in all_properties and k not in RESULTS}
+        numbers = {k: v if v.ndim else v.item() for k, v in others.items() if v.dtype.kind in "iuf"}
+        copy.calc.results.update(numbers)
     return copy
 
 

@@ -9,7 +9,7 @@ from ase.io import read
 
 from ..adapter import LearnedHop
 from ..adapter.energies import differ, energy_of, without_smearing
-from .file_fields import for_ase_files, for_extxyz
+from .file_fields import for_ase_files, for_extxyz, is_whole
 from .folder import Folder, open_trajectory, write_structure
 from .kept import copy_atoms, remember, without_springs
 from .minima import MinimaDatabase
@@ -41,7 +41,7 @@ class Recorder:
 
     def __init__(self, opt: LearnedHop, atoms: Atoms, folder: Folder, trajectory: bool, goes_on: bool):
         self._opt, self._atoms, self._folder = opt, atoms, folder
-        self._is_whole = not for_ase_files(atoms).lost
+        self._is_whole: bool | None = None  # whether the trajectory takes the atoms as they are; None: not yet asked
         done = opt.n_evaluations if goes_on else sys.maxsize
         self.n_evaluations = opt.n_evaluations
         self._trace = TraceFile(folder.trace, keep=done)
@@ -73,6 +73,8 @@ class Recorder:
                 f"LearnedHop:  energies are free energies, which the forces belong to; without smearing the first is "
                 f"{plain:.6f} eV\n"
             )
+        if self._is_whole is None:
+            self._is_whole = is_whole(self._atoms)
         fmax = float(f"{np.linalg.norm(forces, axis=1).max():.6g}")  # as in the trace, which a resumed search reads
         self._note(energy, fmax, self._atoms)
         if self._opt.best_evaluation == self.n_evaluations:
@@ -89,7 +91,7 @@ class Recorder:
         """Writes a line of the trace, and a frame, so that both have one for every evaluation."""
         self._trace.add(self.n_evaluations, energy, fmax, self._opt.n_hops)
         if self._trajectory is not None:
-            # ASE would lose all constraints where one cannot be written.
+            # ASE would lose all constraints where one cannot be written, and fail at odd calculators.
             self._trajectory.write(atoms if self._is_whole else for_ase_files(atoms).atoms)
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -85,13 +86,20 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Returns a value made of JSON types; what is none becomes its text, numbers that are not finite become null."""
+    """Returns a value made of JSON types, the same in every process.
+
+    What is none becomes its text, without the place in memory; numbers that are not finite become null.
+    """
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
+    if isinstance(value, set | frozenset):
+        value = sorted(value, key=str)  # else in another order in every process
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, float):
         return value if np.isfinite(value) else None
-    return value if value is None or isinstance(value, str | int | bool) else str(value)
+    if value is None or isinstance(value, str | int | bool):
+        return value
+    return re.sub(r" at 0x[0-9a-fA-F]+", "", str(value))

@@ -197,21 +197,27 @@ class _Search:
         steps = self._steps_left(evaluations)
         recorder = Recorder(self._opt, self._atoms, self._folder, trajectory, goes_on=steps >= 0)
         bar = progress_bar(evaluations, show_progress)
+        try:
+            with Stop(quiet=not show_progress) as stop:
+                return self._until_the_end(fmax, steps, recorder, bar, stop)
+        except BaseException as problem:  # also where a calculator ends the program, or the disk is full
+            problem.add_note(f"what was found before is in {self._folder.name}; --resume continues from there")
+            raise
+
+    def _until_the_end(self, fmax, steps, recorder, bar, stop) -> SearchResult:
         error = None
-        with Stop(quiet=not show_progress) as stop:
-            try:
-                if steps >= 0:
-                    self._loop(fmax, steps, recorder, bar, stop)
-            except KeyboardInterrupt:
-                stop.signal = stop.signal or 2
-            except BaseException as problem:  # also where a calculator ends the program
-                if stop.signal is None:  # else a calculator that the same signal has killed
-                    problem.add_note(f"what was found before is in {self._folder.name}; --resume continues from there")
-                    error = problem
-                    raise
-            finally:
-                bar.close()
-                result = self._save(recorder, stop.signal, error)
+        try:
+            if steps >= 0:
+                self._loop(fmax, steps, recorder, bar, stop)
+        except KeyboardInterrupt:
+            stop.signal = stop.signal or 2
+        except BaseException as problem:
+            if stop.signal is None:  # else a calculator that the same signal has killed
+                error = problem
+                raise
+        finally:
+            bar.close()
+            result = self._save(recorder, stop.signal, error)
         return result
 
     def _steps_left(self, evaluations: int) -> int:

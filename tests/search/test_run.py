@@ -18,10 +18,10 @@ from ase.io import read
 from ase.io.trajectory import Trajectory
 
 from ase_learnedopt.adapter.evaluating import MOST_FAILURES
-from ase_learnedopt.search import MinimaDatabase, command, search
+from ase_learnedopt.search import MinimaDatabase, command, recorder, search
 from ase_learnedopt.search.command import search_command
 from ase_learnedopt.search.inputs import place, read_structure
-from ase_learnedopt.search.report import table
+from ase_learnedopt.search.report import describe_calculator, table
 from ase_learnedopt.search.trace import read_trace
 
 FILES = [
@@ -145,6 +145,50 @@ def test_stopped_and_resumed_is_the_same_as_uninterrupted(whole, tmp_path, act, 
     with Trajectory(out / "trajectory.traj") as frames:
         assert len(frames) == reference.n_evaluations
     assert read(out / "best.xyz").get_potential_energy() == pytest.approx(reference.best_energy, abs=1e-6)
+
+
+def test_a_full_disk_is_told_with_the_way_on(whole, tmp_path, monkeypatch):
+    settings = {"out": tmp_path / "x", "evaluations": 300, "show_progress": False}
+    monkeypatch.setattr(recorder, "write_structure", lambda *_: os.write(os.open("/dev/full", os.O_WRONLY), b"x"))
+    with pytest.raises(OSError, match="No space left") as told:
+        search(start(StoppingEMT(40, crash, True)), **settings)
+    assert told.value.__notes__ == [f"what was found before is in {tmp_path / 'x'}; --resume continues from there"]
+    monkeypatch.undo()
+    result = search(start(), resume=True, **settings)
+    assert (result.best_energy, result.n_evaluations) == (whole[0].best_energy, whole[0].n_evaluations)
+
+
+class Kernel:
+    """What a calculator may have among its parameters; its text has its place in memory."""
+
+
+def test_calculators_are_described_in_the_same_words_by_every_process(tmp_path):
+    def calculator(order):
+        made = StoppingEMT()
+        made.parameters.update(kernel=Kernel(), function=lambda x: x, names=set(order), bound=Kernel().__str__)
+        return made
+
+    assert describe_calculator(calculator("abcdefgh")) == describe_calculator(calculator("hgfedcba"))
+    settings = {"out": tmp_path / "x", "show_progress": False}
+    search(start(calculator("ab")), evaluations=6, **settings)
+    result = search(start(calculator("ba")), evaluations=9, resume=True, **settings)
+    assert result.n_evaluations > 6
+    frames = read(tmp_path / "x" / "trajectory.traj", ":")
+    assert len(frames) == result.n_evaluations
+    assert frames[0].get_potential_energy() == pytest.approx(start(EMT()).get_potential_energy(), abs=1e-9)
+
+
+@pytest.mark.parametrize("results", [{"dipole": [0.0, 0.0, 1.0]}, {"stress": None}, {"magmom": object()}], ids=" ".join)
+def test_results_that_a_trajectory_does_not_take_are_no_end(results, tmp_path):
+    class Telling(EMT):
+        def calculate(self, *args, **kwargs):
+            super().calculate(*args, **kwargs)
+            self.results.update(results)
+
+    result = search(start(Telling()), evaluations=6, out=tmp_path / "x", show_progress=False)
+    frames = read(result.out / "trajectory.traj", ":")
+    assert min(frame.get_potential_energy() for frame in frames) == pytest.approx(result.best_energy, abs=1e-9)
+    assert len(frames) == result.n_evaluations
 
 
 def test_an_evaluation_that_fails_is_noted_and_the_search_goes_on(tmp_path):
