@@ -73,7 +73,12 @@ def require_run(fmax: float, steps: int) -> None:
 
 
 def require_ready(rows: Rows, x: np.ndarray) -> None:
-    """Raises ValueError for atoms without a calculator, with positions that are no numbers, or on top of each other."""
+    """Raises ValueError for atoms that came or went since, have no calculator, or are at no place of their own."""
+    if len(x) != rows.n_dofs:
+        raise ValueError(
+            f"there were {rows.n_dofs / 3:g} atoms or rows when this optimizer was made, and there are "
+            f"{len(x) / 3:g} now: make another optimizer"
+        )
     require_numbers(x)
     if rows.atoms is None:
         return

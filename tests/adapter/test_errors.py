@@ -124,6 +124,24 @@ def test_no_calculator(make, cluster):
         make(atoms).run(fmax=0.1)
 
 
+@pytest.mark.parametrize(
+    ("change", "n"), [(lambda a: a.pop(), 7), (lambda a: a.append("Ar"), 9)], ids=["pop", "append"]
+)
+@pytest.mark.parametrize("steps", [None, 0, 5])
+def test_another_number_of_atoms(make, cluster, change, n, steps):
+    atoms = cluster()
+    opt = make(atoms)
+    if steps is not None:
+        opt.run(fmax=1e-3, steps=steps)
+    change(atoms)
+    done = atoms.calc.n_calls
+    with pytest.raises(
+        ValueError, match=f"there were 8 atoms or rows when this optimizer was made, and there are {n} now"
+    ):
+        opt.run(fmax=1e-3, steps=5)
+    assert atoms.calc.n_calls == done
+
+
 @pytest.mark.parametrize("pbc", [False, True])
 def test_atoms_at_the_same_place(make, cluster, pbc):
     atoms = cluster()
