@@ -6,28 +6,17 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.constraints import (
-    ExternalForce,
     FixAtoms,
     FixBondLength,
-    FixBondLengths,
     FixCartesian,
-    FixCartesianParametricRelations,
-    FixCom,
     FixConstraint,
     FixedLine,
-    FixedMode,
     FixedPlane,
-    FixInternals,
-    FixLinearTriatomic,
     FixScaled,
-    FixScaledParametricRelations,
-    FixSubsetCom,
     FixSymmetry,
-    Hookean,
-    MirrorForce,
-    MirrorTorque,
 )
 from ase.filters import FrechetCellFilter
+from every_constraint import EVERY
 
 from ase_learnedopt.adapter import LearnedHop
 from ase_learnedopt.adapter.convert import describe, to_system
@@ -55,45 +44,26 @@ def cell():
     return atoms
 
 
-def first_atom_stays(cls, atoms, place):
-    """Returns a parametric constraint that lets all atoms but the first go where they like."""
-    names = [f"x{i}" for i in range(3 * len(atoms) - 3)]
-    return cls.from_expressions(list(range(len(atoms))), names, [*(str(value) for value in place[0]), *names])
-
-
+DIRECTIONS = {
+    "FixedPlane": 2, "FixedLine": 4, "FixedMode": 1, "FixScaled": 4, "FixBondLength": 1, "FixBondLengths": 2,
+    "FixInternals": 7,  # and no turns, in forces
+    "FixLinearTriatomic": 4, "FixCom": 3, "FixSubsetCom": 3,
+}  # fmt: skip
+WHOLE = {
+    "FixAtoms": [0, 7], "FixCartesian": [0, 7],
+    "FixScaledParametricRelations": [0], "FixCartesianParametricRelations": [0],
+}  # fmt: skip
 HELD = {
-    "FixAtoms": (lambda a: FixAtoms([2, 7]), 0, [2, 7]),
+    **{name: (make, DIRECTIONS.get(name, 0), WHOLE.get(name, [])) for name, make in EVERY.items()},
     "FixAtoms from the end": (lambda a: FixAtoms([-6, -1]), 0, [2, 7]),
     "FixAtoms by mask": (lambda a: FixAtoms(mask=[i in (2, 7) for i in range(8)]), 0, [2, 7]),
     "FixAtoms twice": (lambda a: [FixAtoms([2]), FixAtoms([-1, 2])], 0, [2, 7]),
-    "FixCartesian, all": (lambda a: FixCartesian([0, -1]), 0, [0, 7]),
     "FixCartesian, two": (lambda a: FixCartesian([0, -1], (True, True, False)), 4, []),
     "two that make a third": (lambda a: [FixedPlane(3, (0, 0, 1)), FixedLine(3, (0, 0, 1))], 0, [3]),
     "FixAtoms and FixedPlane": (lambda a: [FixAtoms([0]), FixedPlane([0, 1], (0, 0, 1))], 1, [0]),
-    "FixedPlane": (lambda a: FixedPlane([0, -1], (1, 1, 0)), 2, []),
-    "FixedLine": (lambda a: FixedLine([0, -1], (1, 1, 0)), 4, []),
-    "FixedMode": (lambda a: FixedMode(np.arange(24.0).reshape(8, 3)), 1, []),
     "FixScaled, all": (lambda a: FixScaled([0, -1]), 0, [0, 7]),
-    "FixScaled, two": (lambda a: FixScaled([0, -1], (True, False, True)), 4, []),
-    "FixBondLength": (lambda a: FixBondLength(0, -1), 1, []),
-    "FixBondLengths": (lambda a: FixBondLengths([(0, 3), (3, 4)]), 2, []),
-    "FixInternals": (lambda a: FixInternals(bonds=[[a.get_distance(3, 4), [3, 4]]]), 7, []),  # and no turns, in forces
-    "FixLinearTriatomic": (lambda a: FixLinearTriatomic([(0, 1, 2)]), 4, []),
-    "FixCom": (lambda a: FixCom(), 3, []),
-    "FixSubsetCom": (lambda a: FixSubsetCom([0, 1, 4]), 3, []),
-    "FixScaledParametricRelations": (
-        lambda a: first_atom_stays(FixScaledParametricRelations, a, a.get_scaled_positions()), 0, [0],
-    ),
-    "FixCartesianParametricRelations": (
-        lambda a: first_atom_stays(FixCartesianParametricRelations, a, a.positions), 0, [0],
-    ),
-    "FixSymmetry of none": (FixSymmetry, 0, []),
-    "Hookean": (lambda a: Hookean(0, 1, k=5.0, rt=1.0), 0, []),
-    "ExternalForce": (lambda a: ExternalForce(0, 1, 0.3), 0, []),
-    "MirrorForce": (lambda a: MirrorForce(0, 1, max_dist=9.0), 0, []),
-    "MirrorTorque": (lambda a: MirrorTorque(0, 1, 2, 3, max_angle=360.0), 0, []),
     "a user's own": (lambda a: Blind(), 2, []),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", HELD)

@@ -5,27 +5,8 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.emt import EMT
-from ase.constraints import (
-    ExternalForce,
-    FixAtoms,
-    FixBondLength,
-    FixBondLengths,
-    FixCartesian,
-    FixCartesianParametricRelations,
-    FixCom,
-    FixedLine,
-    FixedMode,
-    FixedPlane,
-    FixInternals,
-    FixLinearTriatomic,
-    FixScaled,
-    FixScaledParametricRelations,
-    FixSubsetCom,
-    FixSymmetry,
-    Hookean,
-    MirrorForce,
-    MirrorTorque,
-)
+from ase.constraints import FixAtoms, FixBondLength, FixCartesian
+from every_constraint import HOLDING, MODE, PUSHING
 
 from ase_learnedopt import LearnedHop, LearnedRelax
 from ase_learnedopt.adapter import restart_file
@@ -65,12 +46,6 @@ def cell():
 SYSTEMS = {"cluster": cluster, "slab": slab, "cell": cell}
 
 
-def first_atom_stays(cls, atoms, place):
-    """Returns a parametric constraint that lets all atoms but the first go where they like."""
-    names = [f"x{i}" for i in range(3 * len(atoms) - 3)]
-    return cls.from_expressions(list(range(len(atoms))), names, [*(str(value) for value in place[0]), *names])
-
-
 def distance(a, i, j):
     return a.get_distance(i, j, mic=True)
 
@@ -87,45 +62,26 @@ def across(a, i, direction):
     return np.cross(a.positions[i], direction) / np.linalg.norm(direction)
 
 
-MODE = np.arange(48.0).reshape(16, 3) - 3.0
-CONSTRAINTS = {  # what makes it, what it holds, to how many Angstrom
-    "FixAtoms": (lambda a: FixAtoms([0, -1]), lambda a: a.positions[[0, -1]]),
-    "FixCartesian": (lambda a: FixCartesian([0, -1]), lambda a: a.positions[[0, -1]]),
+WHAT = {
+    "FixAtoms": lambda a: a.positions[[0, -1]],
+    "FixCartesian": lambda a: a.positions[[0, -1]],
+    "FixedPlane": lambda a: along(a, [0, -1], (1, 1, 0)),
+    "FixedLine": lambda a: across(a, [0, -1], (1, 1, 0)),
+    "FixedMode": lambda a: np.sum(a.positions * MODE[: len(a)]) / np.linalg.norm(MODE),
+    "FixScaled": lambda a: scaled(a)[[0, -1]][:, [0, 2]],
+    "FixBondLength": lambda a: distance(a, 0, 5),
+    "FixBondLengths": lambda a: [distance(a, 0, 5), distance(a, 5, 6)],
+    "FixInternals": lambda a: distance(a, 0, 5),
+    "FixLinearTriatomic": lambda a: [distance(a, 0, 1), distance(a, 1, 2), distance(a, 0, 2)],
+    "FixCom": lambda a: a.get_center_of_mass(),
+    "FixSubsetCom": lambda a: a[[0, 1, 4]].get_center_of_mass(),
+    "FixScaledParametricRelations": lambda a: a.positions[0],
+    "FixCartesianParametricRelations": lambda a: a.positions[0],
+}
+CONSTRAINTS = {  # what makes it, what it holds
+    **{name: (make, WHAT[name]) for name, make in HOLDING.items()},
     "FixCartesian, one": (lambda a: FixCartesian([0, -1], (False, False, True)), lambda a: a.positions[[0, -1], 2]),
-    "FixedPlane": (lambda a: FixedPlane([0, -1], (1, 1, 0)), lambda a: along(a, [0, -1], (1, 1, 0))),
-    "FixedLine": (lambda a: FixedLine([0, -1], (1, 1, 0)), lambda a: across(a, [0, -1], (1, 1, 0))),
-    "FixedMode": (
-        lambda a: FixedMode(MODE[: len(a)]), lambda a: np.sum(a.positions * MODE[: len(a)]) / np.linalg.norm(MODE),
-    ),
-    "FixScaled": (lambda a: FixScaled([0, -1], (True, False, True)), lambda a: scaled(a)[[0, -1]][:, [0, 2]]),
-    "FixBondLength": (lambda a: FixBondLength(0, 5), lambda a: distance(a, 0, 5)),
-    "FixBondLengths": (
-        lambda a: FixBondLengths([(0, 5), (5, 6)]), lambda a: [distance(a, 0, 5), distance(a, 5, 6)],
-    ),
-    "FixInternals": (
-        lambda a: FixInternals(bonds=[[distance(a, 0, 5), [0, 5]]], epsilon=1e-9), lambda a: distance(a, 0, 5),
-    ),
-    "FixLinearTriatomic": (
-        lambda a: FixLinearTriatomic([(0, 1, 2)]), lambda a: [distance(a, 0, 1), distance(a, 1, 2), distance(a, 0, 2)],
-    ),
-    "FixCom": (lambda a: FixCom(), lambda a: a.get_center_of_mass()),
-    "FixSubsetCom": (lambda a: FixSubsetCom([0, 1, 4]), lambda a: a[[0, 1, 4]].get_center_of_mass()),
-    "FixScaledParametricRelations": (
-        lambda a: first_atom_stays(FixScaledParametricRelations, a, scaled(a)), lambda a: a.positions[0],
-    ),
-    "FixCartesianParametricRelations": (
-        lambda a: first_atom_stays(FixCartesianParametricRelations, a, a.positions), lambda a: a.positions[0],
-    ),
-    "two": (
-        lambda a: [FixAtoms([0]), FixBondLength(3, 4)], lambda a: [*a.positions[0], distance(a, 3, 4)],
-    ),
-}  # fmt: skip
-FORCES = {
-    "Hookean": lambda a: Hookean(0, 1, k=2.0, rt=3.0),
-    "ExternalForce": lambda a: ExternalForce(0, 3, -0.05),
-    "MirrorForce": lambda a: MirrorForce(0, 1, max_dist=2.0),
-    "MirrorTorque": lambda a: MirrorTorque(0, 1, 3, 4, max_angle=1.0),
-    "FixSymmetry": FixSymmetry,
+    "two": (lambda a: [FixAtoms([0]), FixBondLength(3, 4)], lambda a: [*a.positions[0], distance(a, 3, 4)]),
 }
 STEPS = {"FixBondLengths": 120}  # in which there is a hop; else 40
 
@@ -148,14 +104,14 @@ def test_a_search_holds_what_is_held(name, system):
 
 
 @pytest.mark.parametrize("system", SYSTEMS)
-@pytest.mark.parametrize("name", FORCES)
+@pytest.mark.parametrize("name", PUSHING)
 def test_a_search_with_constraints_that_only_push(name, system):
     atoms = SYSTEMS[system]() if name != "FixSymmetry" or system == "cluster" else bulk("Cu", cubic=True)
     if (name, system) == ("FixSymmetry", "cluster"):
         pytest.skip("spglib knows crystals only")
     if name == "FixSymmetry":
         pytest.importorskip("spglib")
-    atoms.set_constraint(FORCES[name](atoms))
+    atoms.set_constraint(PUSHING[name](atoms))
     atoms.calc = EMT()
     LearnedHop(atoms, seed=1, patience=None, logfile=None).run(fmax=0.05, steps=20)
     assert np.isfinite(atoms.positions).all()
