@@ -37,7 +37,7 @@ def first_atom_stays(cls, atoms, place):
 
 def bond(atoms):
     """Returns what `FixInternals` takes for the bond of two atoms that is to stay as it is."""
-    return [atoms.get_distance(0, 5, mic=True), [0, 5]]
+    return [atoms.get_distance(0, 5), [0, 5]]
 
 
 HOLDING = {

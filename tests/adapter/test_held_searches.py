@@ -71,7 +71,7 @@ WHAT = {
     "FixScaled": lambda a: scaled(a)[[0, -1]][:, [0, 2]],
     "FixBondLength": lambda a: distance(a, 0, 5),
     "FixBondLengths": lambda a: [distance(a, 0, 5), distance(a, 5, 6)],
-    "FixInternals": lambda a: distance(a, 0, 5),
+    "FixInternals": lambda a: a.get_distance(0, 5),  # not that of the nearest images
     "FixLinearTriatomic": lambda a: [distance(a, 0, 1), distance(a, 1, 2), distance(a, 0, 2)],
     "FixCom": lambda a: a.get_center_of_mass(),
     "FixSubsetCom": lambda a: a[[0, 1, 4]].get_center_of_mass(),
