@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 from ase import Atoms
+from ase.parallel import world
 
 from ..adapter import LearnedHop
-from ..adapter.checks import require_run
+from ..adapter.checks import require_run, resolve_seed
 from ..adapter.energies import without_smearing
 from ..precision import require_devices
 from ..sanity import MIN_DISTANCE
@@ -51,14 +52,14 @@ class SearchResult:
     first_met: int = 0  # evaluation at which the minimum of the best structure was first met
 
 
-def search(atoms: Atoms, *, evaluations: int, out: str | Path, seed: int = 0, **settings: Any) -> SearchResult:
+def search(atoms: Atoms, *, evaluations: int, out: str | Path, seed: int | None = 0, **settings: Any) -> SearchResult:
     """Searches for the lowest-energy structure and leaves everything in a folder.
 
     Args:
       atoms: the start, with its calculator; not changed.
       evaluations: of energy and forces, in all, those of a resumed search included.
       out: folder for `best.xyz`, `minima.db`, `trajectory.traj`, `trace.csv`, `trace.png`, `run.json`, `search.log`.
-      seed: of the random stream.
+      seed: of the random stream; None draws one, which is in `run.json`.
       **settings: see `run_search`.
 
     Returns:
@@ -83,7 +84,7 @@ def run_search(
     *,
     evaluations: int,
     out: str | Path,
-    seed: int = 0,
+    seed: int | None = 0,
     weights: str | Path | None = "learned_hop",
     fmax: float = 0.05,
     target_energy: float | None = None,
@@ -107,7 +108,7 @@ def run_search(
       atoms: the start, with its calculator; not changed.
       evaluations: of energy and forces, in all.
       out: folder of the results.
-      seed: of the random stream.
+      seed: of the random stream; None draws one, which is in `run.json`.
       weights: of `LearnedHop`.
       fmax: eV/Angstrom, of the best structure at the end.
       target_energy: eV, energy that ends the search, of the kind that forces belong to.
@@ -130,6 +131,8 @@ def run_search(
     if atoms.calc is None:
         raise ValueError("the atoms have no calculator: set atoms.calc first")
     folder, start = Folder(out), atoms
+    if seed is None:  # drawn here, so that run.json says which
+        seed = folder.check_resumable()["settings"]["seed"] if resume else resolve_seed(None, world)
     weights = None if weights is None else str(weights)
     settings = {
         "seed": seed, "weights": weights, "fmax": fmax,

@@ -276,6 +276,16 @@ def test_bad_requests_touch_nothing(whole, tmp_path, change, message):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_seed_that_was_drawn_is_noted(tmp_path):
+    def seed_of(**settings):
+        search(start(), seed=None, show_progress=False, **settings)
+        return json.loads((settings["out"] / "run.json").read_text())["settings"]["seed"]
+
+    drawn = [seed_of(evaluations=3, out=tmp_path / name) for name in "ab"]
+    assert drawn[0] != drawn[1]
+    assert seed_of(evaluations=5, out=tmp_path / "a", resume=True) == drawn[0]
+
+
 @pytest.mark.parametrize(
     "change",
     [
