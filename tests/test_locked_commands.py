@@ -50,6 +50,8 @@ READERS = {"bench list", "train", "weights list", "weights show", "temperature d
 @pytest.fixture(params=LOCKED, ids=lambda name: name)
 def command(request, tmp_path, monkeypatch):
     """Returns a command, its lock, and when it has begun its work, the lock as it was then; the work is left out."""
+    if request.param == "train run":
+        pytest.importorskip("evosax")
     monkeypatch.chdir(tmp_path)
     Atoms("Cu2", [[0, 0, 0], [0, 0, 2.5]]).write("c.xyz")
     Path("c.toml").write_text(CONFIG)
