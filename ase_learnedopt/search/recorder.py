@@ -2,6 +2,7 @@
 
 import sys
 import time
+from contextlib import ExitStack
 
 import numpy as np
 from ase import Atoms
@@ -96,6 +97,13 @@ class Recorder:
 
     def close(self) -> None:
         """Writes what is left to write and closes the files; the optimizer has left the atoms at the best structure."""
+        with ExitStack() as files:  # closed on a full disk, too
+            files.callback(self._trace.close)
+            if self._trajectory is not None:
+                files.callback(self._trajectory.close)
+            self._write_the_rest()
+
+    def _write_the_rest(self) -> None:
         self._drop_wrong()
         self._sync(everything=True)
         if self._best is None and self._opt.n_evaluations:
@@ -104,9 +112,6 @@ class Recorder:
             self._keep_best(energy, self._forces_here(), plain)
         if not self._best_is_saved:
             self._save_best()
-        self._trace.close()
-        if self._trajectory is not None:
-            self._trajectory.close()
 
     def _forces_here(self) -> np.ndarray | None:
         """Returns the forces that the calculator has of the present geometry; None if it would have to calculate."""
