@@ -31,7 +31,7 @@ class Haunted(Holed):
 
     hole = 0.0
 
-    def __init__(self, from_call: int = 40, error: float = -5.0, until_call: int = 10**9):
+    def __init__(self, from_call: int = 40, error: float = -1.0, until_call: int = 10**9):
         super().__init__()
         self.from_call, self.until_call, self.error, self.n_calls, self.n_resets = from_call, until_call, error, 0, 0
 

@@ -30,7 +30,7 @@ def test_energy_that_holds_costs_one_evaluation():
     assert atoms.get_potential_energy() == opt.best_energy
 
 
-@pytest.mark.parametrize(("error", "until_call"), [(-5.0, 10**9), (-0.3, 10**9), (-5.0, 41)])
+@pytest.mark.parametrize(("error", "until_call"), [(-1.0, 10**9), (-0.3, 10**9), (-3.0, 41)])
 def test_wrong_energy_is_dropped(error, until_call):
     """Of all evaluations from the fortieth on, or of that one alone, whose right energy may be the lowest of all."""
     atoms = start(Haunted(error=error, until_call=until_call))
