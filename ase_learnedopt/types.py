@@ -18,6 +18,13 @@ ordinary step after which `hop` is to renew what a relaxation knows of its surro
 """
 
 
+class HeldPairs(NamedTuple):
+    """Lists pairs of atoms that constraints keep at their distance; a row of one atom twice holds nothing."""
+
+    atoms: jax.Array  # [n_pairs, 2] int32
+    inverse_masses: jax.Array  # [n_atoms], of the lightest atom 1: constraints move light atoms more
+
+
 class System(NamedTuple):
     """Describes what is optimised: where the atoms are, what may move, and the natural scales.
 
@@ -36,14 +43,7 @@ class System(NamedTuple):
     energy_scale: jax.Array  # [] eV, typical bond energy
     cell_factor: jax.Array | None = None  # [] of three movable rows without an element, the deformation of the cell
     held: jax.Array | None = None  # [3 * n_atoms, n_held] orthonormal directions that nothing moves along
-    held_pairs: "HeldPairs | None" = None  # of `held`, what turns as atoms move; None where `held` is
-
-
-class HeldPairs(NamedTuple):
-    """Lists pairs of atoms that constraints keep at their distance; a row of one atom twice holds nothing."""
-
-    atoms: jax.Array  # [n_pairs, 2] int32
-    lightness: jax.Array  # [n_atoms] share of an atom in what brings its pairs back, relative to others
+    held_pairs: HeldPairs | None = None  # of `held`, what turns as atoms move; None where `held` is
 
 
 class Neighbors(NamedTuple):

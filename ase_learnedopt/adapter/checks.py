@@ -127,10 +127,11 @@ def require_finite(rows: Rows, energy: float, gradient: np.ndarray, evaluation: 
         row = int(broken[0]) // 3
         atom = int(rows.index[row])
         where = f"the force on atom {atom}" if atom >= 0 else f"the force on row {row} (not an atom)"
-    raise ValueError(
-        f"{where} is not a finite number at evaluation {evaluation} (energy {energy} eV). The calculator failed there; "
-        "the atoms are back at the lowest structure found before"
+    error = ValueError(
+        f"{where} is not a finite number at evaluation {evaluation} (energy {energy} eV): the calculator failed there"
     )
+    error.add_note("the atoms are back at the lowest structure found before")  # no words of a log that goes on
+    raise error
 
 
 def _is_int(value) -> bool:

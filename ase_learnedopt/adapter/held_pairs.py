@@ -18,8 +18,8 @@ def held_pairs(atoms: Atoms, n_rows: int, size: int) -> HeldPairs:
     pairs = pairs.reshape(-1, 2).astype(np.int32)[:n_rows]
     masses = atoms.get_masses()
     rows: Any = np.pad(pairs, ((0, n_rows - len(pairs)), (0, 0)))
-    lightness: Any = np.pad(masses.min(initial=np.inf) / masses, (0, size - len(atoms)))
-    return HeldPairs(rows, lightness)
+    inverse_masses: Any = np.pad(masses.min(initial=np.inf) / masses, (0, size - len(atoms)))
+    return HeldPairs(rows, inverse_masses)
 
 
 def _pairs_of(constraint, n_atoms: int) -> list[tuple[int, int]]:

@@ -267,7 +267,8 @@ class LearnedMethod:
         method = cls.__new__(cls)
         if held is not None:
             directions: Any = np.asarray(data["held"], float)
-            system = system._replace(held=directions)
+            pairs: Any = held.pairs(directions.shape[1])
+            system = system._replace(held=directions, held_pairs=pairs)
         method._prepare(policy, system, n_dofs)
         method._learner, method._held, method._beginning = learner, held, None
         method._here = np.asarray(system.positions if held is None else data["here"], float)

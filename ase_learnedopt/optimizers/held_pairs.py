@@ -19,42 +19,42 @@ SAME = 1e-9
 """Share of a pair's stiffness below which it holds nothing that other pairs do not."""
 
 
-def at_held_distances(system: System, here, positions):
-    """Returns positions `[n_atoms, 3]` moved to where held pairs are as far apart as at `here` `[n_atoms, 3]`."""
+def keeps_distances(system: System, here):
+    """Returns the function that moves positions `[n_atoms, 3]` to where held pairs are as far apart as at `here`."""
     pairs = system.held_pairs
     if pairs is None:
-        return positions
+        return lambda positions: positions
     first, second = pairs.atoms[:, 0], pairs.atoms[:, 1]
     apart = here[first] - here[second]
     vectors = minimum_image(apart, system.cell, system.pbc)
-    length = jnp.sqrt(jnp.maximum(jnp.sum(vectors**2, axis=1), (1e-3 * system.length_scale) ** 2))
+    square = jnp.sum(vectors**2, axis=1)
+    length = jnp.sqrt(jnp.maximum(square, (1e-3 * system.length_scale) ** 2))
     along = vectors / length[:, None]
     n = jnp.arange(len(length))
     slopes = jnp.zeros((len(length), *here.shape), here.dtype).at[n, first].add(along).at[n, second].add(-along)
-    coupling = jnp.einsum("pai,a,qai->pq", slopes, pairs.lightness, slopes)
+    coupling = jnp.einsum("pai,a,qai->pq", slopes, pairs.inverse_masses, slopes)
+    some = jnp.max(coupling) > 0.0
+    regular = coupling + jnp.where(some, SAME * jnp.max(coupling), 1.0) * jnp.eye(len(length), dtype=here.dtype)
+    inverse = jnp.linalg.inv(regular)
+
+    def one_round(_, positions):
+        now = positions[first] - positions[second] - apart + vectors
+        kept = jnp.maximum(jnp.sum(along * now, axis=1), LEAST_ALONG * length)
+        lacks = 0.5 * (square - jnp.sum(now**2, axis=1)) / kept
+        lacks = jnp.clip(lacks, -length, length)  # turned by more than a right angle it cannot come back
+        return positions + jnp.einsum("pai,a,p->ai", slopes, pairs.inverse_masses, inverse @ lacks)
 
     def corrected(positions):
-        inverse = jnp.linalg.inv(coupling + SAME * jnp.max(coupling) * jnp.eye(len(length), dtype=here.dtype))
-
-        def one_round(_, positions):
-            now = positions[first] - positions[second] - apart + vectors
-            kept = jnp.maximum(jnp.sum(along * now, axis=1), LEAST_ALONG * length)
-            lacks = 0.5 * (jnp.sum(vectors**2, axis=1) - jnp.sum(now**2, axis=1)) / kept
-            lacks = jnp.clip(lacks, -length, length)  # turned by more than a right angle it cannot come back
-            return positions + jnp.einsum("pai,a,p->ai", slopes, pairs.lightness, inverse @ lacks)
-
         return jax.lax.fori_loop(0, ROUNDS, one_round, positions)
 
-    return jax.lax.cond(jnp.max(coupling) > 0.0, corrected, lambda positions: positions, positions)
+    return lambda positions: jax.lax.cond(some, corrected, lambda same: same, positions)
 
 
-def held_energy(system: System, here, energy):
-    """Returns an energy, and its gradient, of positions before `at_held_distances` moves them."""
-    if system.held_pairs is None:
-        return energy
+def held_energy(keep, energy):
+    """Returns an energy, and its gradient, of positions before the function `keep` of `keeps_distances` moves them."""
 
     def held(positions):
-        there, pull_back = jax.vjp(lambda moved: at_held_distances(system, here, moved), positions)
+        there, pull_back = jax.vjp(keep, positions)
         value, gradient = energy(there)
         return value, pull_back(gradient)[0]
 

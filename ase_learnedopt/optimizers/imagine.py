@@ -14,7 +14,7 @@ from .deform import deformation_value_and_gradient
 from .energy_features import features, list_pairs
 from .energy_model import WILD, mean_coefficients
 from .foresight import recall
-from .held_pairs import at_held_distances, held_energy
+from .held_pairs import held_energy, keeps_distances
 from .hop_relaxation import advance_relaxation, fresh_relaxation
 from .hop_state import acceptable, energy_unit, is_trusted
 from .local import rms_gradient
@@ -51,26 +51,26 @@ def imagine(config, params, state):
     unshifted = jnp.where(jnp.isfinite(model.zero), model.zero, 0.0)
     offset = jnp.where(known, state.current_energy - values[0], unshifted)
     tilt = jnp.where(within & ~begins, here - slopes[1], 0.0)
-    if system.held is not None:  # what holds them is not known, and the model knows better than that it is nothing
+    if system.held is not None:  # calculators tell no forces along held directions: there the model is believed
         tilt = free_part(system, tilt)
-    reference = jnp.where(within, state.relax.positions, state.positions)
+    keep = keeps_distances(system, jnp.where(within, state.relax.positions, state.positions))
 
     def tilted(positions):
         value, gradient = energy(positions)
         return value + offset + jnp.sum(tilt * (positions - origin)), gradient + tilt
 
     last = _relaxed(
-        config, params, _first(config, state, origin, within, begins | trusted), held_energy(system, reference, tilted),
+        config, params, _first(config, state, origin, within, begins | trusted), held_energy(keep, tilted),
         jnp.where(within & ~begins, config.steps_ahead, config.imagined_steps),
     )  # fmt: skip
-    arrived = at_held_distances(system, reference, last.relax.positions)
-    read = features(arrived, system, config.kinds)
-    judged = _judged(config, state, last._replace(relax=last.relax._replace(positions=arrived)), read, known)
-    new = _chosen(within, _gone_on(config, state, last, begins), judged)
+    there = keep(last.relax.positions)
+    read = features(there, system, config.kinds)
+    judged = _judged(config, state, last._replace(relax=last.relax._replace(positions=there)), read, known)
+    new = _chosen(within, _gone_on(config, state, last, begins, keep), judged)
     pairs = list_pairs(new.positions, system)
     shortest = jnp.min(jnp.where(pairs.valid, pairs.ratio, jnp.inf))  # a move cut short may lead into an overlap
     clear = shortest > NEAR * model.nearest
-    if system.held is not None:  # constraints may have led the hop into an overlap: let it be in vain
+    if system.held is not None:  # constraints may lead a hop into an overlap: not evaluated if the model discards it
         clear = clear | (new.pending & ~within)
     found = jnp.isfinite(last.relax.value) & jnp.all(jnp.isfinite(new.positions)) & clear
     return _chosen((begins | trusted) & found, new, _chosen(within, state, _unforeseen(state)))
@@ -132,14 +132,14 @@ def _relaxed(config, params, first, energy, steps):
     return jax.lax.while_loop(lambda carry: ~carry[0].pending & (carry[1] < steps), step, begin)[0]
 
 
-def _gone_on(config, state, last, begins):
+def _gone_on(config, state, last, begins, keep):
     """Returns the state within a relaxation with the next geometry to evaluate."""
     system = state.system
     move = free_part(system, last.relax.positions - state.relax.positions)
     longest = jnp.sqrt(jnp.max(jnp.sum(move * move, axis=1)))
     at_most = jnp.where(begins, jnp.inf, config.longest_ahead * system.length_scale)
     positions = state.relax.positions + move * jnp.minimum(1.0, at_most / jnp.maximum(longest, 1e-9))
-    positions = at_held_distances(system, state.relax.positions, positions)
+    positions = keep(positions)
     fresh = fresh_relaxation(config, system, positions)
     return state._replace(
         positions=positions,
